@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What to do: every decision of the module, and nothing else.
+//!
+//! Pure: no unsafe, no locks, no allocation, no kernel types. The shell calls in here under its
+//! locks, does what it is told through [`mm`](crate::mm), and comes back with the outcome. Because
+//! of that the same files compile on a development machine (`host/`), where every interleaving of
+//! the steps can be tried without a kernel.
+//!
+//! May not: import anything from `kernel`, from `crate::mm` or from the shell.
+
+#![forbid(unsafe_code)]
+
+pub mod count;
+pub mod node;
+pub mod pool;
+pub mod range;
+pub mod refusal;
+pub mod resize;
+pub mod size;

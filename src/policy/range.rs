@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What may be mapped of a huge file, and where.
+//!
+//! Mirrors the checks of `hugetlbfs_file_mmap_prepare` and `hugetlb_get_unmapped_area`
+//! (fs/hugetlbfs/inode.c). Called by the huge file at mmap.
+
+use super::refusal::Refusal;
+use super::size::HugeSize;
+
+/// A range of a huge file, in huge pages: `first` up to but not including `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileRange {
+    /// The index of the first huge page.
+    pub first: usize,
+    /// The index after the last huge page.
+    pub end: usize,
+}
+
+/// A new mapping, as mmap(2) hands it to us.
+#[derive(Clone, Copy, Debug)]
+pub struct MapRequest {
+    /// The address, in bytes.
+    pub start: usize,
+    /// The length, in bytes.
+    pub length: usize,
+    /// The offset into the file, in base pages.
+    pub base_page_offset: usize,
+    /// Whether it is a shared mapping.
+    pub shared: bool,
+}
+
+impl MapRequest {
+    /// The range of the file that the mapping shows.
+    pub fn check(&self, size: HugeSize) -> Result<FileRange, Refusal> {
+        if !self.shared {
+            return Err(Refusal::Private);
+        }
+        let offset_mask = size.base_pages() - 1;
+        if !size.is_aligned(self.start)
+            || !size.is_aligned(self.length)
+            || self.base_page_offset & offset_mask != 0
+        {
+            return Err(Refusal::Unaligned);
+        }
+        let first = self.base_page_offset >> size.order();
+        let end = first
+            .checked_add(self.length >> size.shift())
+            .ok_or(Refusal::Overflow)?;
+        Ok(FileRange { first, end })
+    }
+}
+
+/// A search for a place in an address space, as get_unmapped_area gets it.
+#[derive(Clone, Copy, Debug)]
+pub struct AreaRequest {
+    /// The address asked for, in bytes; 0 for any.
+    pub hint: usize,
+    /// The length, in bytes.
+    pub length: usize,
+    /// Whether it must be there and nowhere else (`MAP_FIXED`).
+    pub fixed: bool,
+}
+
+/// How to find an aligned place with a search that knows nothing of alignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AreaPlan {
+    /// Ask for exactly this address.
+    Exactly(usize),
+    /// Ask for this address first (0: skip that), then for any place of `padded` bytes, and use
+    /// the aligned part of it.
+    Search {
+        /// The address to try first, aligned.
+        hint: usize,
+        /// A length, in bytes, that holds an aligned place wherever it begins.
+        padded: usize,
+    },
+}
+
+impl AreaRequest {
+    /// Decides how to look.
+    pub fn plan(&self, size: HugeSize) -> Result<AreaPlan, Refusal> {
+        if !size.is_aligned(self.length) {
+            return Err(Refusal::Unaligned);
+        }
+        if self.fixed {
+            if !size.is_aligned(self.hint) {
+                return Err(Refusal::Unaligned);
+            }
+            return Ok(AreaPlan::Exactly(self.hint));
+        }
+        Ok(AreaPlan::Search {
+            hint: size.round_up(self.hint).unwrap_or(0),
+            padded: self
+                .length
+                .checked_add(size.bytes())
+                .ok_or(Refusal::Overflow)?,
+        })
+    }
+}

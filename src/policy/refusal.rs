@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Why policy says no.
+//!
+//! One small enum; the shell turns it into an errno in one table (`src/errno.rs`).
+
+/// A reason to refuse a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// An address, a length or an offset is no multiple of the huge page size.
+    Unaligned,
+    /// The mapping is private (`MAP_PRIVATE`).
+    Private,
+    /// A sum of addresses, lengths or offsets wraps.
+    Overflow,
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The sizes a huge page can have on x86-64.
+
+const BASE_SHIFT: u32 = 12;
+
+/// A huge page size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HugeSize {
+    /// 2 MiB: one PMD (the CPU feature `pse`).
+    Size2M,
+    /// 1 GiB: one PUD (the CPU feature `pdpe1gb`).
+    Size1G,
+}
+
+impl HugeSize {
+    /// The binary logarithm of the size in base pages.
+    pub const fn order(self) -> u32 {
+        match self {
+            Self::Size2M => 9,
+            Self::Size1G => 18,
+        }
+    }
+
+    /// The binary logarithm of the size in bytes.
+    pub const fn shift(self) -> u32 {
+        self.order() + BASE_SHIFT
+    }
+
+    /// The size in bytes.
+    pub const fn bytes(self) -> usize {
+        1 << self.shift()
+    }
+
+    /// The size in KiB, as in the name of its sysfs folder (`hugepages-2048kB`).
+    pub const fn kib(self) -> usize {
+        self.bytes() >> 10
+    }
+
+    /// The size in base pages.
+    pub const fn base_pages(self) -> usize {
+        1 << self.order()
+    }
+
+    /// Whether `bytes`, an address or a length, is a multiple of the size.
+    pub const fn is_aligned(self, bytes: usize) -> bool {
+        bytes & (self.bytes() - 1) == 0
+    }
+
+    /// `bytes` rounded up to a multiple of the size; none past the end of the address space.
+    pub const fn round_up(self, bytes: usize) -> Option<usize> {
+        match bytes.checked_add(self.bytes() - 1) {
+            Some(sum) => Some(sum & !(self.bytes() - 1)),
+            None => None,
+        }
+    }
+}
