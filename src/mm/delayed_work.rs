@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Work to be done a while later, again and again as long as it says so.
+//!
+//! Why not `kernel::workqueue::DelayedWork`: it cannot be cancelled, and a module must not leave a
+//! timer behind (rust/kernel/workqueue.rs is where the cancelling belongs).
+
+use core::ops::Deref;
+
+use kernel::{
+    bindings, c_str, container_of, prelude::*, static_lock_class, sync::Arc, types::Opaque,
+};
+
+/// What to do, in process context.
+pub(crate) trait Deferred: Send + Sync + 'static {
+    /// Does it; true to be called again after the same while.
+    fn run(&self) -> bool;
+}
+
+/// A `struct delayed_work` around the thing it works on.
+///
+/// # Invariants
+///
+/// `work` is initialised, and run by [`Self::trampoline`] only.
+#[pin_data(PinnedDrop)]
+pub(crate) struct DelayedWork<T: Deferred> {
+    #[pin]
+    work: Opaque<bindings::delayed_work>,
+    /// In jiffies.
+    delay: usize,
+    subject: T,
+}
+
+// SAFETY: The kernel runs work on any thread, and `T` may be used from any.
+unsafe impl<T: Deferred> Send for DelayedWork<T> {}
+// SAFETY: As above; queueing is safe from any thread at any time.
+unsafe impl<T: Deferred> Sync for DelayedWork<T> {}
+
+impl<T: Deferred> DelayedWork<T> {
+    /// Work on `subject`, `delay` jiffies after each [`Self::schedule`]. Sleeps.
+    pub(crate) fn new(subject: T, delay: usize) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                work <- Opaque::ffi_init(|slot: *mut bindings::delayed_work| {
+                    // SAFETY: Initialises the slot it is given, as INIT_DELAYED_WORK does; both
+                    // lock classes are static.
+                    unsafe {
+                        bindings::init_work_with_key(
+                            &raw mut (*slot).work,
+                            Some(Self::trampoline),
+                            false,
+                            c_str!("rust_hugetlb::delayed_work").as_char_ptr(),
+                            static_lock_class!().as_ptr(),
+                        );
+                        bindings::timer_init_key(
+                            &raw mut (*slot).timer,
+                            Some(bindings::delayed_work_timer_fn),
+                            bindings::TIMER_IRQSAFE,
+                            c_str!("rust_hugetlb::delayed_work_timer").as_char_ptr(),
+                            static_lock_class!().as_ptr(),
+                        );
+                    }
+                }),
+                delay,
+                subject,
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Sees to it that the work is done after the delay; nothing new if that is so already.
+    pub(crate) fn schedule(&self) {
+        // SAFETY: The work is initialised, and [`Drop`] waits for it.
+        unsafe {
+            bindings::queue_delayed_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as i32,
+                bindings::system_dfl_wq,
+                self.work.get(),
+                self.delay,
+            )
+        };
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the workqueue only, with the `work` of a `Self`.
+    unsafe extern "C" fn trampoline(work: *mut bindings::work_struct) {
+        // SAFETY: By the type invariant, `work` is in a `delayed_work` in a `Self`, which is alive
+        // as its `Drop` waits for us.
+        let this = unsafe {
+            let work = container_of!(work, bindings::delayed_work, work);
+            let work: *mut Opaque<bindings::delayed_work> = work.cast();
+            &*container_of!(work, Self, work)
+        };
+        if this.subject.run() {
+            this.schedule();
+        }
+    }
+}
+
+impl<T: Deferred> Deref for DelayedWork<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.subject
+    }
+}
+
+#[pinned_drop]
+impl<T: Deferred> PinnedDrop for DelayedWork<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: The work is initialised. This waits for a run under way, and keeps it from
+        // queueing itself again.
+        unsafe { bindings::cancel_delayed_work_sync(self.work.get()) };
+    }
+}

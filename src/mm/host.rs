@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The internal inodes that host the mappings of huge files.
+//!
+//! Each huge file has an inode of its own, whichever front (device node or other) it was opened
+//! through: `unmap_mapping_pages` on it reaches the mappings of that file only, and a shared futex
+//! in a page is told apart by it. It is a character device's, as drivers/dax/device.c does: DAX
+//! treats regular files as files of a filesystem. They live in a pseudo filesystem that cannot be
+//! mounted (fs/libfs.c; compare fs/anon_inodes.c).
+
+use core::{cell::UnsafeCell, ptr::NonNull};
+
+use kernel::{
+    bindings, c_str,
+    error::{from_err_ptr, Result},
+    ffi::{c_int, c_ulong, c_void},
+    prelude::*,
+    sync::Arc,
+};
+
+/// "RHTL", for statfs; nobody else uses it.
+const MAGIC: c_ulong = 0x5248_544c;
+
+extern "C" {
+    /// fs/libfs.c; include/linux/pseudo_fs.h is not among the headers that bindings are made of.
+    fn init_pseudo(fc: *mut bindings::fs_context, magic: c_ulong) -> *mut c_void;
+}
+
+/// # Safety
+///
+/// To be called by the VFS with a new context only.
+unsafe extern "C" fn init_fs_context(fc: *mut bindings::fs_context) -> c_int {
+    // SAFETY: The VFS passes a valid context.
+    if unsafe { init_pseudo(fc, MAGIC) }.is_null() {
+        ENOMEM.to_errno()
+    } else {
+        0
+    }
+}
+
+struct FsType(UnsafeCell<bindings::file_system_type>);
+
+// SAFETY: Only the VFS uses it, under its locks.
+unsafe impl Sync for FsType {}
+
+/// Static, as lockdep takes the lock classes in it for those of the superblock. Without `owner`:
+/// the mount would hold a reference to the module and rmmod be refused for ever.
+static FS_TYPE: FsType = FsType(UnsafeCell::new(bindings::file_system_type {
+    name: kernel::str::as_char_ptr_in_const_context(c_str!("rust_hugetlb")),
+    init_fs_context: Some(init_fs_context),
+    kill_sb: Some(bindings::kill_anon_super),
+    ..pin_init::zeroed()
+}));
+
+/// The pseudo filesystem, mounted for as long as this lives.
+///
+/// # Invariants
+///
+/// Points to a mount made by `kern_mount`.
+pub(crate) struct PseudoFs(NonNull<bindings::vfsmount>);
+
+// SAFETY: A mount belongs to no thread.
+unsafe impl Send for PseudoFs {}
+// SAFETY: Shared references only read `mnt_sb`, which does not change.
+unsafe impl Sync for PseudoFs {}
+
+impl PseudoFs {
+    /// Mounts it. At most one may exist at a time. Sleeps.
+    pub(crate) fn mount() -> Result<Self> {
+        // SAFETY: The type is complete and static.
+        let mount = from_err_ptr(unsafe { bindings::kern_mount(FS_TYPE.0.get()) })?;
+        // INVARIANT: It is not an error, so it is a mount.
+        NonNull::new(mount).map(Self).ok_or(ENOMEM)
+    }
+}
+
+impl Drop for PseudoFs {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant; each host holds an `Arc` of us, so no inode is left.
+        unsafe { bindings::kern_unmount(self.0.as_ptr()) };
+    }
+}
+
+/// One internal inode.
+///
+/// # Invariants
+///
+/// Owns a reference to an inode of `_fs`.
+pub(crate) struct Host {
+    inode: NonNull<bindings::inode>,
+    _fs: Arc<PseudoFs>,
+}
+
+// SAFETY: A reference to an inode belongs to no thread.
+unsafe impl Send for Host {}
+// SAFETY: Shared references only read `i_mapping`, which does not change.
+unsafe impl Sync for Host {}
+
+impl Host {
+    /// A new inode without pages. Sleeps.
+    pub(crate) fn new(fs: Arc<PseudoFs>) -> Result<Self> {
+        // SAFETY: By `PseudoFs`'s invariant.
+        let inode = from_err_ptr(unsafe { bindings::alloc_anon_inode((*fs.0.as_ptr()).mnt_sb) })?;
+        let inode = NonNull::new(inode).ok_or(ENOMEM)?;
+        // SAFETY: Nobody else knows the inode yet.
+        unsafe { (*inode.as_ptr()).i_mode |= bindings::S_IFCHR as bindings::umode_t };
+        // INVARIANT: alloc_anon_inode returned a reference, which is ours.
+        Ok(Self { inode, _fs: fs })
+    }
+
+    /// What `file->f_mapping` and `folio->mapping` point to.
+    pub(super) fn mapping(&self) -> *mut bindings::address_space {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.inode.as_ptr()).i_mapping }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::iput(self.inode.as_ptr()) };
+    }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How the kernel does it: safe types over the few C interfaces the module needs.
+//!
+//! The only unsafe code. Decides nothing: nothing in here knows of pools, counters or reservations,
+//! and nothing imports [`policy`](crate::policy) or the shell. Each file names the place upstream
+//! where the like of it lives or belongs.
+
+#![allow(
+    unsafe_code,
+    reason = "the rest of the module is denied unsafe code; this room is where it is kept"
+)]
+
+pub(crate) mod chardev;
+pub(crate) mod cpu;
+pub(crate) mod delayed_work;
+pub(crate) mod host;
+pub(crate) mod list;
+pub(crate) mod node;
+pub(crate) mod page;
+pub(crate) mod page_map;
+pub(crate) mod sysfs;
+pub(crate) mod vma;
+
+mod version;

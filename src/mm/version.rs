@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What differs between the supported kernels.
+//!
+//! `Kbuild` sets `kernel_7_2` and the like from the kernel that is built against.
+
+use kernel::bindings;
+
+/// `alloc_pages_node`: pages of `1 << order` base pages on `nid`. Null if there are none.
+///
+/// # Safety
+///
+/// `nid` must be an online node and `gfp` must suit the context. May sleep.
+#[cfg(not(kernel_7_2))]
+pub(super) unsafe fn alloc_pages_node(
+    gfp: bindings::gfp_t,
+    order: u32,
+    nid: i32,
+) -> *mut bindings::page {
+    // SAFETY: The caller's promises are those of the function.
+    unsafe { bindings::alloc_pages_node_noprof(nid, gfp, order) }
+}
+
+/// `alloc_pages_node`: pages of `1 << order` base pages on `nid`. Null if there are none.
+///
+/// # Safety
+///
+/// `nid` must be an online node and `gfp` must suit the context. May sleep.
+#[cfg(kernel_7_2)]
+pub(super) unsafe fn alloc_pages_node(
+    gfp: bindings::gfp_t,
+    order: u32,
+    nid: i32,
+) -> *mut bindings::page {
+    // SAFETY: The caller's promises are those of the function; no node mask is a valid argument.
+    unsafe { bindings::__alloc_pages_noprof(gfp, order, nid, core::ptr::null_mut()) }
+}
