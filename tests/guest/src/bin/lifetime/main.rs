@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How long a page is in use: until its file and mappings are gone, and until nobody pins it. How
+//! long the module is: until nobody has a file or mapping.
+
+mod access;
+mod exit;
+mod load;
+mod pin;
+mod unload;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // What exit::exec_* start in place of their child.
+    if let Some(fd) = std::env::args().nth(1) {
+        return exit::after_exec(&fd);
+    }
+    guest::ktap::run(&guest::tests![
+        access::other_users_cannot_open_the_nodes,
+        exit::close_and_munmap_give_pages_back,
+        exit::munmap_alone_keeps_the_pages_with_the_file,
+        exit::close_alone_keeps_the_pages_with_the_mapping,
+        exit::exit_gives_pages_back,
+        exit::kill_gives_pages_back,
+        exit::exec_gives_pages_back,
+        exit::exec_with_the_descriptor_keeps_them,
+        exit::the_last_of_two_processes_gives_pages_back,
+        exit::descriptor_in_flight_keeps_them,
+        pin::pinned_page_is_not_handed_out,
+        pin::pinned_page_of_a_living_process_is_not_handed_out,
+        pin::every_page_pinned_leaves_none,
+        pin::mapped_pages_do_not_count_as_pinned,
+        pin::shrink_leaves_a_pinned_page_in_use,
+        pin::surplus_page_goes_back_when_its_pin_does,
+        pin::shrink_leaves_mapped_pages_in_use,
+        unload::open_file_refuses_rmmod,
+        unload::mapping_refuses_rmmod,
+        unload::rmmod_with_a_pinned_page_leaves_it_to_its_user,
+        unload::cycles_give_all_memory_back,
+        unload::loads_empty,
+        load::parameter_sets_the_pool,
+        load::too_many_pages_load_with_a_warning,
+        load::log_names_the_one_gib_support,
+    ])
+}

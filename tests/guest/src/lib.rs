@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the guest tests share. Each program under `src/bin` is a list of tests around one noun and
+//! prints KTAP version 1; see `README.md` for how to run one by hand.
+//!
+//! A test is a function that returns [`Check`]. It sets the pool to what it needs through
+//! [`pool::Resized`], which puts it back, so tests depend on no order. Processes wait for one
+//! another through [`link::Link`]s, never by sleeping; what the kernel gives back
+//! asynchronously is awaited by [`poll::until`], which ends.
+
+pub mod bus;
+pub mod check;
+pub mod child;
+pub mod device;
+pub mod kmod;
+pub mod ktap;
+pub mod link;
+pub mod map;
+pub mod memory;
+pub mod pipe;
+pub mod poll;
+pub mod pool;
+pub mod smaps;
+
+pub use check::{call, Check, Errno, Fail};
+
+/// Bytes of one huge page.
+pub const HUGE: usize = 2 << 20;

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mappings made by plain system calls, with any argument and the errno that it gives.
+
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use crate::{call, fail, Check, Errno, HUGE};
+
+pub const READ: libc::c_int = libc::PROT_READ;
+pub const WRITE: libc::c_int = libc::PROT_WRITE;
+pub const NONE: libc::c_int = libc::PROT_NONE;
+
+/// An mmap call. Start from one of the constructors and change what the test is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    pub address: *mut u8,
+    pub bytes: usize,
+    pub protection: libc::c_int,
+    pub flags: libc::c_int,
+    pub offset: libc::off_t,
+}
+
+impl Request {
+    /// The plain one: `pages` pages from the start of the file, shared, readable and writable.
+    pub fn pages(pages: usize) -> Self {
+        Self {
+            address: ptr::null_mut(),
+            bytes: pages * HUGE,
+            protection: READ | WRITE,
+            flags: libc::MAP_SHARED,
+            offset: 0,
+        }
+    }
+
+    /// Maps `file` so.
+    pub fn map(self, file: &impl AsRawFd) -> Result<Map, Errno> {
+        self.map_fd(file.as_raw_fd())
+    }
+
+    /// Maps the descriptor `fd` so; -1 with MAP_ANONYMOUS.
+    pub fn map_fd(self, fd: libc::c_int) -> Result<Map, Errno> {
+        // SAFETY: Tests pass MAP_FIXED only with addresses inside a Map of their own.
+        let base = unsafe {
+            libc::mmap(
+                self.address.cast(),
+                self.bytes,
+                self.protection,
+                self.flags,
+                fd,
+                self.offset,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        Ok(Map {
+            base: base.cast(),
+            bytes: self.bytes,
+        })
+    }
+}
+
+/// A range of addresses, unmapped when dropped.
+///
+/// Its accesses are volatile, because other processes and threads share the bytes.
+#[derive(Debug)]
+pub struct Map {
+    base: *mut u8,
+    bytes: usize,
+}
+
+// SAFETY: The addresses belong to the process, not to a thread.
+unsafe impl Send for Map {}
+// SAFETY: Threads share it for volatile accesses only, each to aligned words.
+unsafe impl Sync for Map {}
+
+impl Map {
+    /// `pages` pages of a new huge file, whose descriptor is closed already.
+    pub fn of_new_file(pages: usize) -> Check<Self> {
+        Ok(Request::pages(pages).map(&crate::device::open()?)?)
+    }
+
+    /// Addresses with nothing behind them, for MAP_FIXED inside; aligned to a huge page.
+    pub fn reserve(pages: usize) -> Check<(Self, *mut u8)> {
+        let request = Request {
+            protection: NONE,
+            flags: libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            ..Request::pages(pages + 1)
+        };
+        let map = request.map_fd(-1)?;
+        let aligned = map.base.wrapping_add(map.base.align_offset(HUGE));
+        Ok((map, aligned))
+    }
+
+    pub fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    pub fn pages(&self) -> usize {
+        self.bytes / HUGE
+    }
+
+    /// The address of byte `offset`.
+    pub fn at(&self, offset: usize) -> *mut u8 {
+        assert!(offset < self.bytes, "{offset} is past the mapping");
+        self.base.wrapping_add(offset)
+    }
+
+    pub fn read(&self, offset: usize) -> u64 {
+        assert!(offset % 8 == 0);
+        // SAFETY: The word lies in the mapping; where no page can be had the test gets its SIGBUS.
+        unsafe { self.at(offset).cast::<u64>().read_volatile() }
+    }
+
+    pub fn write(&self, offset: usize, word: u64) {
+        assert!(offset % 8 == 0);
+        // SAFETY: As in `read`.
+        unsafe { self.at(offset).cast::<u64>().write_volatile(word) }
+    }
+
+    /// Writes `stamp` to every word of a page.
+    pub fn fill(&self, page: usize, stamp: u64) {
+        for offset in (page * HUGE..(page + 1) * HUGE).step_by(8) {
+            self.write(offset, stamp);
+        }
+    }
+
+    /// Fails unless every word of a page is `stamp`.
+    pub fn holds(&self, page: usize, stamp: u64) -> Check {
+        for offset in (page * HUGE..(page + 1) * HUGE).step_by(8) {
+            let word = self.read(offset);
+            if word != stamp {
+                fail!(
+                    "page {page} has {word:#x} at {:#x}, not {stamp:#x}",
+                    offset % HUGE
+                );
+            }
+        }
+        Ok(())
+    }
+
+    pub fn unmap(&self, offset: usize, bytes: usize) -> Result<i64, Errno> {
+        // SAFETY: The range lies in this mapping, whose drop tolerates holes.
+        call(unsafe { libc::munmap(self.base.wrapping_add(offset).cast(), bytes) })
+    }
+
+    pub fn protect(&self, offset: usize, bytes: usize, to: libc::c_int) -> Result<i64, Errno> {
+        // SAFETY: The range lies in this mapping.
+        call(unsafe { libc::mprotect(self.base.wrapping_add(offset).cast(), bytes, to) })
+    }
+
+    pub fn advise(&self, advice: libc::c_int) -> Result<i64, Errno> {
+        // SAFETY: The range is this mapping.
+        call(unsafe { libc::madvise(self.base.cast(), self.bytes, advice) })
+    }
+
+    /// mremap without a wished address.
+    pub fn resize(self, bytes: usize) -> Result<Self, (Self, Errno)> {
+        // SAFETY: The range is this mapping, which is forgotten when it moved.
+        let base =
+            unsafe { libc::mremap(self.base.cast(), self.bytes, bytes, libc::MREMAP_MAYMOVE) };
+        self.moved(base, bytes)
+    }
+
+    /// mremap to `address`, which lies in a range that the caller reserved.
+    pub fn move_to(self, address: *mut u8) -> Result<Self, (Self, Errno)> {
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        // SAFETY: The range is this mapping, the target the caller's.
+        let base = unsafe {
+            libc::mremap(
+                self.base.cast(),
+                self.bytes,
+                self.bytes,
+                flags,
+                address.cast::<libc::c_void>(),
+            )
+        };
+        let bytes = self.bytes;
+        self.moved(base, bytes)
+    }
+
+    fn moved(self, base: *mut libc::c_void, bytes: usize) -> Result<Self, (Self, Errno)> {
+        if base == libc::MAP_FAILED {
+            let errno = Errno::last();
+            return Err((self, errno));
+        }
+        std::mem::forget(self);
+        Ok(Self {
+            base: base.cast(),
+            bytes,
+        })
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        // SAFETY: The range is this value's alone.
+        unsafe { libc::munmap(self.base.cast(), self.bytes) };
+    }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The counters of a pool: the module's, and hugetlb's of the same guest to compare with.
+
+use std::fs::{self, OpenOptions};
+use std::os::fd::AsRawFd;
+
+use crate::{call, check, poll, same, Check, Errno, Fail};
+
+/// The 2 MiB pool of the module or of hugetlb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    directory: &'static str,
+    nodes: &'static str,
+    in_node: &'static str,
+}
+
+/// The module's pool.
+pub const OURS: Pool = Pool {
+    directory: "/sys/kernel/rust_hugetlb/hugepages-2048kB",
+    nodes: "/sys/kernel/rust_hugetlb",
+    in_node: "hugepages-2048kB",
+};
+
+/// hugetlb's pool, the oracle.
+pub const HUGETLB: Pool = Pool {
+    directory: "/sys/kernel/mm/hugepages/hugepages-2048kB",
+    nodes: "/sys/devices/system/node",
+    in_node: "hugepages/hugepages-2048kB",
+};
+
+/// One node's counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeCounts {
+    pub nr: u64,
+    pub free: u64,
+    pub surplus: u64,
+}
+
+/// All counters that both pools have, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    pub nr: u64,
+    pub free: u64,
+    pub surplus: u64,
+    pub nodes: Vec<NodeCounts>,
+}
+
+impl Pool {
+    /// The path of one of the pool's files.
+    pub fn file(self, name: &str) -> String {
+        format!("{}/{name}", self.directory)
+    }
+
+    /// The path of one of a node's files.
+    pub fn node_file(self, node: usize, name: &str) -> String {
+        format!("{}/node{node}/{}/{name}", self.nodes, self.in_node)
+    }
+
+    pub fn nr(self) -> Check<u64> {
+        number(&self.file("nr_hugepages"))
+    }
+
+    pub fn free(self) -> Check<u64> {
+        number(&self.file("free_hugepages"))
+    }
+
+    pub fn surplus(self) -> Check<u64> {
+        number(&self.file("surplus_hugepages"))
+    }
+
+    /// Pages that only a GUP user still holds (the module's pool alone counts them).
+    pub fn pinned(self) -> Check<u64> {
+        number(&self.file("pinned_hugepages"))
+    }
+
+    pub fn counts(self) -> Check<Counts> {
+        let node = |node| {
+            let count = |name| number(&self.node_file(node, name));
+            Ok(NodeCounts {
+                nr: count("nr_hugepages")?,
+                free: count("free_hugepages")?,
+                surplus: count("surplus_hugepages")?,
+            })
+        };
+        Ok(Counts {
+            nr: self.nr()?,
+            free: self.free()?,
+            surplus: self.surplus()?,
+            nodes: online_nodes()?
+                .into_iter()
+                .map(node)
+                .collect::<Check<_>>()?,
+        })
+    }
+
+    /// Writes a count to `nr_hugepages`.
+    pub fn set(self, count: u64) -> Check {
+        write_number(&self.file("nr_hugepages"), count)
+    }
+
+    /// Writes a count to a node's `nr_hugepages`.
+    pub fn set_node(self, node: usize, count: u64) -> Check {
+        write_number(&self.node_file(node, "nr_hugepages"), count)
+    }
+
+    /// Waits until so many pages are free.
+    pub fn settles_at_free(self, free: u64) -> Check {
+        poll::until("free_hugepages", || self.free(), |seen| *seen == free).map(drop)
+    }
+
+    /// Waits until the pool has so many pages.
+    pub fn settles_at_nr(self, nr: u64) -> Check {
+        poll::until("nr_hugepages", || self.nr(), |seen| *seen == nr).map(drop)
+    }
+}
+
+/// A pool resized for a test, and put back to what it was when the test is over.
+#[must_use]
+pub struct Resized {
+    pool: Pool,
+    before: u64,
+}
+
+impl Resized {
+    /// Gives the module's pool exactly `count` pages, all free.
+    pub fn ours(count: u64) -> Check<Self> {
+        Self::of(OURS, count)
+    }
+
+    /// Gives `pool` exactly `count` pages, all free.
+    pub fn of(pool: Pool, count: u64) -> Check<Self> {
+        let resized = Self {
+            pool,
+            before: pool.nr()?,
+        };
+        pool.set(count)?;
+        same!(pool.nr()?, count, "nr_hugepages after writing {count}");
+        pool.settles_at_free(count)?;
+        same!(pool.surplus()?, 0, "surplus_hugepages of an unused pool");
+        Ok(resized)
+    }
+}
+
+impl Drop for Resized {
+    fn drop(&mut self) {
+        // The test has its verdict already; the next one checks what it needs.
+        let _ = self.pool.set(self.before);
+    }
+}
+
+/// The nodes that are online, ascending: those that have files.
+pub fn online_nodes() -> Check<Vec<usize>> {
+    node_list("online")
+}
+
+/// The nodes that have memory, ascending: those that pages come from.
+pub fn memory_nodes() -> Check<Vec<usize>> {
+    node_list("has_memory")
+}
+
+fn node_list(name: &str) -> Check<Vec<usize>> {
+    let text = fs::read_to_string(format!("/sys/devices/system/node/{name}"))?;
+    let mut nodes = Vec::new();
+    for range in text.trim_end().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        nodes.extend(first.parse::<usize>()?..=last.parse()?);
+    }
+    check!(!nodes.is_empty(), "no node in {name}: {text:?}");
+    Ok(nodes)
+}
+
+/// One write(2) of `bytes` to `path`: what it returned.
+pub fn write_once(path: &str, bytes: &[u8]) -> Result<usize, Errno> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    // SAFETY: The bytes are there.
+    let written = unsafe { libc::write(file.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+    let written = call(written as i64)?;
+    Ok(written as usize)
+}
+
+fn write_number(path: &str, count: u64) -> Check {
+    let text = count.to_string();
+    match write_once(path, text.as_bytes()) {
+        Ok(written) if written == text.len() => Ok(()),
+        other => Err(Fail(format!("write {text} to {path}: {other:?}"))),
+    }
+}
+
+fn number(path: &str) -> Check<u64> {
+    let text = fs::read_to_string(path).map_err(|error| Fail(format!("read {path}: {error}")))?;
+    // hugetlb's own format: the digits and a line feed, nothing else.
+    text.strip_suffix('\n')
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| Fail(format!("{path} holds {text:?}")))
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Huge pages of the `rust_hugetlb` kernel module, for programs.
+//!
+//! [`HugeMapping`] is a shared mapping of 2 MiB pages. It is made from a new, empty huge file
+//! ([`HugeMapping::new`]) or from a descriptor that another process passed
+//! ([`HugeMapping::from_fd`]), and it gives everything back when it is dropped.
+//!
+//! # Why there is no plain `&[u8]`
+//!
+//! Whoever holds the descriptor, or was forked with the mapping, can change the bytes at any
+//! moment. A `&[u8]` promises the compiler that nobody does. The safe ways in are therefore
+//!
+//! * the mapping as a slice of [`AtomicU64`](std::sync::atomic::AtomicU64), through `Deref`,
+//! * [`HugeMapping::read_at`] and [`HugeMapping::write_at`], which copy bytes in and out by way of
+//!   the same atomic words, so all safe accesses agree with one another,
+//!
+//! and the unsafe ones are [`HugeMapping::as_ptr`] and the slices, whose caller promises what the
+//! compiler cannot know.
+//!
+//! # A page that cannot be had
+//!
+//! A page is taken from the pool at the first touch. With the pool empty that touch is a `SIGBUS`,
+//! which no library can turn into an error. [`HugeMapping::populate`] takes all pages at once and
+//! returns an [`Error`] instead: call it first.
+
+mod error;
+mod mapping;
+pub mod pool;
+mod words;
+
+pub use error::Error;
+pub use mapping::HugeMapping;
+
+/// Bytes of one huge page.
+pub const HUGE_PAGE_SIZE: usize = 2 << 20;
+
+/// The device node of the default page size.
+pub const DEVICE: &str = "/dev/rust_hugetlb";
+
+/// The device node of 2 MiB pages, whatever the default is.
+pub const DEVICE_2M: &str = "/dev/rust_hugetlb-2M";
