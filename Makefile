@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0
+# What a user types. The work is in scripts/ and qemu/; `make help` documents
+# every target and variable. The kernel's make reads Kbuild, not this file.
+
+# Variables of the kernel's build that are handed on when given.
+KBUILD_VARS := $(foreach v,V W C CLIPPY LLVM,$(if $($v),'$v=$($v)'))
+
+export KREL KDIR FLAVOUR MIRROR RUST_HUGETLB_CACHE
+
+ifneq ($(KDIR),)
+ifneq ($(filter run shell test check,$(MAKECMDGOALS)),)
+$(error KDIR is for building the module only: leave it out, or use qemu/run --kernel and --module)
+endif
+endif
+
+.PHONY: all module user kit run shell test check help clean distclean
+
+all: module
+
+module:
+	@scripts/build-module $(KBUILD_VARS)
+
+user:
+	@scripts/build-user
+
+kit:
+	@scripts/kit kernels
+
+run: module user
+	@scripts/tour
+
+shell: module user
+	@qemu/run --kernel "$${KREL:-stock}" --add build/user:/user --interactive
+
+test:
+	@scripts/test
+
+check:
+	@scripts/check
+
+clean:
+	rm -rf build
+
+distclean: clean
+	@scripts/kit remove
+
+help:
+	@scripts/help
