@@ -42,7 +42,7 @@ mod pool;
 use hstate::Hstate;
 use huge_file::{Front, HugeFile};
 use knobs::Knobs;
-use mm::{chardev::CharDevice, cpu, host::PseudoFs};
+use mm::{chardev::CharDevice, cpu, host::PseudoFs, version::parameter};
 use policy::{count::PageCount, size::HugeSize};
 use pool::Scope;
 
@@ -76,7 +76,7 @@ impl kernel::Module for RustHugetlb {
             return Err(ENODEV);
         }
         let hstate = Hstate::new(HugeSize::Size2M)?;
-        let asked = module_parameters::hugepages_2M.value();
+        let asked = parameter(module_parameters::hugepages_2M.value());
         fill(&hstate, PageCount::new(asked));
 
         let fs = Arc::new(PseudoFs::mount()?, GFP_KERNEL)?;

@@ -20,6 +20,5 @@ pub(crate) mod node;
 pub(crate) mod page;
 pub(crate) mod page_map;
 pub(crate) mod sysfs;
+pub(crate) mod version;
 pub(crate) mod vma;
-
-mod version;

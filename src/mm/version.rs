@@ -4,7 +4,14 @@
 //!
 //! `Kbuild` sets `kernel_7_2` and the like from the kernel that is built against.
 
+use core::borrow::Borrow;
+
 use kernel::bindings;
+
+/// A module parameter's value: the accessor returns it, or a reference to it (7.2).
+pub(crate) fn parameter(value: impl Borrow<usize>) -> usize {
+    *value.borrow()
+}
 
 /// `alloc_pages_node`: pages of `1 << order` base pages on `nid`. Null if there are none.
 ///
