@@ -6,12 +6,16 @@
 
 use core::borrow::Borrow;
 
-use kernel::bindings;
+use kernel::{bindings, mm::virt::vm_flags_t};
 
 /// A module parameter's value: the accessor returns it, or a reference to it (7.2).
 pub(crate) fn parameter(value: impl Borrow<usize>) -> usize {
     *value.borrow()
 }
+
+/// The mapping is shared, also where its file was opened read-only. (`flags::MAYSHARE` is VM_MAYEXEC
+/// in 7.2: a slip in rust/bindings/bindings_helper.h.)
+pub(super) const VM_MAYSHARE: vm_flags_t = 1 << bindings::VMA_MAYSHARE_BIT;
 
 /// `alloc_pages_node`: pages of `1 << order` base pages on `nid`. Null if there are none.
 ///

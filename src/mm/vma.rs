@@ -15,7 +15,7 @@ use kernel::{
     prelude::*,
 };
 
-use super::{chardev::MappedFile, page::FilePage};
+use super::{chardev::MappedFile, page::FilePage, version::VM_MAYSHARE};
 
 /// include/uapi/asm-generic/mman-common.h; MAP_FIXED_NOREPLACE implies it here.
 const MAP_FIXED: c_ulong = 0x10;
@@ -104,7 +104,7 @@ impl<'a> NewMapping<'a> {
 
     /// Whether it is a shared mapping (also of a file opened read-only).
     pub(crate) fn is_shared(&self) -> bool {
-        self.0.flags() & flags::MAYSHARE != 0
+        self.0.flags() & VM_MAYSHARE != 0
     }
 
     /// Whether it is writable now.
