@@ -17,7 +17,8 @@ qemu=
 start_qemu() {
 	local console=$1 status=$2 output input
 	shift 2
-	: >"$status"
+	# There from the start, for whoever reads them while QEMU runs.
+	: >"$status" >"$workdir/qemu.err"
 	if [[ -n $terminal ]]; then
 		output=stdio,id=output,mux=on,signal=off
 		exec {input}<&0

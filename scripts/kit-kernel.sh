@@ -116,7 +116,7 @@ make_build() {
 	# path, where it is mounted for as long as that takes.
 	mkdir -p "$final"
 	# shellcheck disable=SC2016 # expanded by the shells inside
-	logged metadata unshare --mount bash -c '
+	logged metadata bash -c '
 		mount --bind "$1" "$2" && shift 2 && exec "$@"
 	' mount "$part" "$final" "$TOP/scripts/enter-root" "$KIT/root" sh -c '
 		set -e

@@ -51,8 +51,9 @@ fetch_debootstrap() {
 		step "debootstrap: fetching it"
 		discard "$dir.part"
 		mkdir -p "$dir.part/deb"
-		(cd "$dir.part/deb" && logged debootstrap-fetch eval 'apt-get -o APT::Sandbox::User=root download debootstrap ||
-			{ apt-get update && apt-get -o APT::Sandbox::User=root download debootstrap; }') ||
+		(cd "$dir.part/deb" && logged debootstrap-fetch sh -c '
+			get="apt-get -o APT::Sandbox::User=root"
+			$get download debootstrap || { $get update && $get download debootstrap; }') ||
 			die "cannot fetch debootstrap: $(why debootstrap-fetch): check the network and this machine's apt, or install debootstrap"
 		dpkg-deb -x "$dir.part"/deb/*.deb "$dir.part"
 		mv -T "$dir.part" "$dir"
@@ -93,8 +94,7 @@ make_root() {
 	step "toolchain root: done"
 }
 
-# make_base DEBOOTSTRAP ROOT [URI]: debootstrap mounts in its target, hence the
-# namespace. It fetches through apt's helper, which knows the machine's proxies
+# make_base DEBOOTSTRAP ROOT [URI]: debootstrap fetches through apt's helper, which knows the machine's proxies
 # and certificates, and does not need wget.
 make_base() {
 	local program=$1 part=$2 uri=$3 shim=$KIT/shim
@@ -103,7 +103,7 @@ make_base() {
 		install -m 755 "$TOP/scripts/apt-wget" "$shim/wget"
 	fi
 	[[ $program != "$KIT"/* ]] || export DEBOOTSTRAP_DIR=${program%/sbin/*}/share/debootstrap
-	PATH=$shim:$PATH logged debootstrap unshare --mount setpriv --pdeathsig KILL \
+	PATH=$shim:$PATH logged debootstrap \
 		sh "$program" --variant=minbase --force-check-gpg --cache-dir="$KIT/downloads/base" \
 		"$KIT_SUITE" "$part" ${uri:+"$uri"}
 }

@@ -55,8 +55,8 @@ step() {
 }
 
 need_root() {
-	((EUID == 0)) || die "needs root, to mount and to chroot in a mount" \
-		"namespace of its own: run it as root, e.g. sudo make run"
-	unshare --mount true 2>/dev/null || die "cannot make a mount namespace:" \
+	((EUID == 0)) || die "needs root, to mount and to chroot in" \
+		"namespaces of its own: run it as root, e.g. sudo make run"
+	unshare --mount --pid --fork --mount-proc true 2>/dev/null || die "cannot make mount and process namespaces:" \
 		"run on a machine, or in a container, whose root may (CAP_SYS_ADMIN)"
 }
