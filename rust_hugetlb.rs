@@ -6,8 +6,10 @@
 //! rust_hugetlb          this file: init and exit
 //! ├── knobs             sysfs files                      ┐
 //! ├── huge_file         the object behind one open       │ the shell: locks, and the calls
-//! ├── hstate            a page size                      │ that join the other two
+//! ├── charge            what a file is charged for       │ that join the other two
+//! ├── hstate            a page size                      │
 //! ├── pool, limbo       its free and its pinned pages    │
+//! ├── task              what the current task may use    │
 //! ├── errno             refusal → errno                  ┘
 //! ├── policy            what to do: pure, tested on any machine
 //! └── mm                how the kernel does it: the only unsafe code
@@ -22,6 +24,8 @@
 
 use kernel::{c_str, prelude::*, sync::Arc};
 
+#[path = "src/charge.rs"]
+mod charge;
 #[path = "src/errno.rs"]
 mod errno;
 #[path = "src/hstate.rs"]
@@ -38,13 +42,15 @@ mod mm;
 pub mod policy;
 #[path = "src/pool.rs"]
 mod pool;
+#[path = "src/task.rs"]
+mod task;
 
 use hstate::Hstate;
 use huge_file::{Front, HugeFile};
 use knobs::Knobs;
 use mm::{chardev::CharDevice, cpu, host::PseudoFs, version::parameter};
 use policy::{count::PageCount, size::HugeSize};
-use pool::Scope;
+use pool::Extent;
 
 module! {
     type: RustHugetlb,
@@ -56,6 +62,10 @@ module! {
         hugepages_2M: usize {
             default: 0,
             description: "2 MiB pages to put into the pool at load",
+        },
+        overcommit_2M: usize {
+            default: 0,
+            description: "surplus 2 MiB pages that may be made on demand",
         },
     },
 }
@@ -78,6 +88,8 @@ impl kernel::Module for RustHugetlb {
         let hstate = Hstate::new(HugeSize::Size2M)?;
         let asked = parameter(module_parameters::hugepages_2M.value());
         fill(&hstate, PageCount::new(asked));
+        let limit = parameter(module_parameters::overcommit_2M.value());
+        hstate.pool().set_overcommit(PageCount::new(limit));
 
         let fs = Arc::new(PseudoFs::mount()?, GFP_KERNEL)?;
         let knobs = Knobs::create(core::slice::from_ref(&hstate))?;
@@ -92,7 +104,7 @@ impl kernel::Module for RustHugetlb {
 
         pr_info!(
             "2 MiB pages: {} in the pool, /dev/rust_hugetlb\n",
-            hstate.counts(Scope::All).nr.get()
+            hstate.pool().counts(None).nr.get()
         );
         pr_info!(
             "1 GiB pages: {}\n",
@@ -117,8 +129,10 @@ fn fill(hstate: &Hstate, asked: PageCount) {
     if asked.is_zero() {
         return;
     }
-    hstate.resize(asked, Scope::All);
-    let got = hstate.counts(Scope::All).nr;
+    hstate
+        .pool()
+        .resize(asked, Extent::Total(task::memory_nodes()));
+    let got = hstate.pool().counts(None).nr;
     if got < asked {
         pr_warn!(
             "hugepages_2M={}: only {} pages of 2 MiB could be had; memory is short or in pieces: \

@@ -13,8 +13,8 @@ use kernel::{
 use crate::{
     limbo::Limbo,
     mm::page::{FilePage, FreePage},
-    policy::{count::PageCount, pool::Counts, size::HugeSize},
-    pool::{Pool, Scope},
+    policy::{count::PageCount, placement::Placement, pool::Claim, size::HugeSize},
+    pool::Pool,
 };
 
 /// Fault mutexes for each CPU, as many as hugetlb has.
@@ -53,10 +53,10 @@ impl Hstate {
         self.size
     }
 
-    /// The counters, after pages that are no longer pinned went back. Sleeps.
-    pub(crate) fn counts(&self, scope: Scope) -> Counts {
+    /// The pool, after pages that are no longer pinned went back to it. Sleeps.
+    pub(crate) fn pool(&self) -> &Pool {
         self.limbo.reap();
-        self.pool.counts(scope)
+        &self.pool
     }
 
     /// How many pages are in no file but still pinned. Sleeps.
@@ -64,18 +64,17 @@ impl Hstate {
         self.limbo.reap()
     }
 
-    /// Grows or shrinks the pool, as far as it goes; a signal stops it. Sleeps.
-    pub(crate) fn resize(&self, count: PageCount, scope: Scope) {
-        self.limbo.reap();
-        self.pool.resize(count, scope);
+    /// A page for a file: a free one, one that was pinned till now, or a surplus one. Sleeps.
+    pub(crate) fn take(&self, placement: &Placement, claim: Claim) -> Option<FreePage> {
+        self.pool
+            .take(placement, claim)
+            .or_else(|| self.pool().take(placement, claim))
+            .or_else(|| self.pool.take_surplus(placement, claim))
     }
 
-    /// A free page, as near to `nid` as there is one. Sleeps.
-    pub(crate) fn take(&self, nid: usize) -> Option<FreePage> {
-        self.pool.take(nid).or_else(|| {
-            self.limbo.reap();
-            self.pool.take(nid)
-        })
+    /// Takes back a page that was not used after all, and what it was taken on.
+    pub(crate) fn unuse(&self, page: FreePage, claim: Claim) {
+        self.pool.unuse(page, claim);
     }
 
     /// Takes a page back from its file, which no page table maps any more. Sleeps.

@@ -14,16 +14,21 @@ use kernel::{
 };
 
 use crate::{
+    charge::Charge,
     errno::errno,
     hstate::Hstate,
     mm::{
         chardev::MappedFile,
         host::{Host, PseudoFs},
-        node,
         page_map::PageMap,
         vma::{AreaSearch, Fault, NewMapping, Outcome},
     },
-    policy::range::{AreaPlan, AreaRequest, MapRequest},
+    policy::{
+        count::PageCount,
+        placement::Placement,
+        range::{AreaPlan, AreaRequest, MapRequest},
+    },
+    task,
 };
 
 /// What a device node hands out: files of one size.
@@ -37,7 +42,7 @@ pub(crate) struct Front {
 /// A file of huge pages.
 ///
 /// Fault path: under the fault mutex of (file, index), look into `pages`, else take a page from the
-/// pool and put it there. A page stays in `pages` until the file ends: when its last descriptor and
+/// pool - on the file's reservation, if `charge` has one for it - and put it there. A page stays in `pages` until the file ends: when its last descriptor and
 /// its last mapping are gone.
 pub(crate) struct HugeFile {
     hstate: Arc<Hstate>,
@@ -45,6 +50,7 @@ pub(crate) struct HugeFile {
     /// In huge pages. Grows with the writable mappings, never shrinks.
     size: Atomic<usize>,
     pages: Pin<KBox<PageMap>>,
+    charge: Charge,
 }
 
 impl HugeFile {
@@ -57,6 +63,7 @@ impl HugeFile {
             host,
             size: Atomic::new(0),
             pages,
+            charge: Charge::new()?,
         };
         Ok(Arc::new(this, GFP_KERNEL)?)
     }
@@ -86,15 +93,30 @@ impl HugeFile {
         if let Some(page) = self.pages.get(index) {
             return Some(fault.insert(&page));
         }
-        let page = self
-            .hstate
-            .take(node::local())?
-            .into_file(&self.host, base_index);
-        if let Err(page) = self.pages.insert(index, page) {
-            self.hstate.retire(page);
+        self.add_page(index, &task::current(fault.policy()).place(index))?;
+        self.pages.get(index).map(|page| fault.insert(&page))
+    }
+
+    /// Gives the file a page at `index`, where it has none; none if there is none to be had. Under
+    /// the fault mutex of `index`. Sleeps.
+    fn add_page(&self, index: usize, placement: &Placement) -> Option<()> {
+        let claim = self.charge.claim(index);
+        let page = self.hstate.take(placement, claim)?;
+        if self.charge.commit(index, claim, &self.hstate).is_err() {
+            self.hstate.unuse(page, claim);
             return None;
         }
-        self.pages.get(index).map(|page| fault.insert(&page))
+        let base_index = index << self.hstate.size().order();
+        let page = page.into_file(&self.host, base_index);
+        if let Err(page) = self.pages.insert(index, page) {
+            let claim = self.charge.revert(index, claim);
+            // Nobody could pin it yet, so it is free again.
+            if let Ok(page) = page.leave() {
+                self.hstate.unuse(page, claim);
+            }
+            return None;
+        }
+        Some(())
     }
 }
 
@@ -144,6 +166,10 @@ impl MappedFile for HugeFile {
         }
         .check(self.hstate.size())
         .map_err(errno)?;
+        if !mapping.is_noreserve() {
+            let placement = task::current(None).place_reservation();
+            self.charge.reserve(range, &self.hstate, &placement)?;
+        }
         if mapping.is_writable() {
             self.grow(range.end);
         }
@@ -157,8 +183,11 @@ impl MappedFile for HugeFile {
 
 impl Drop for HugeFile {
     fn drop(&mut self) {
+        let mut present = PageCount::ZERO;
         while let Some(page) = self.pages.as_mut().pop() {
             self.hstate.retire(page);
+            present = present.plus(PageCount::ONE);
         }
+        self.charge.end(present, &self.hstate);
     }
 }

@@ -21,13 +21,17 @@ use crate::{
         sysfs::{Attribute, Directory, File, Input, Output},
     },
     policy::{count::PageCount, node::NodeId},
-    pool::Scope,
+    pool::Extent,
+    task,
 };
 
 /// What a file is about.
 #[derive(Clone, Copy)]
 enum Knob {
     Nr,
+    NrMempolicy,
+    Overcommit,
+    Resv,
     Free,
     Surplus,
     Pinned,
@@ -40,9 +44,20 @@ const READ_WRITE: u16 = 0o644;
 const READ_ONLY: u16 = 0o444;
 
 /// The files of a size.
-const GLOBAL: [Row; 4] = [
+const GLOBAL: [Row; 7] = [
     (c_str!("nr_hugepages"), READ_WRITE, Knob::Nr),
+    (
+        c_str!("nr_hugepages_mempolicy"),
+        READ_WRITE,
+        Knob::NrMempolicy,
+    ),
+    (
+        c_str!("nr_overcommit_hugepages"),
+        READ_WRITE,
+        Knob::Overcommit,
+    ),
     (c_str!("free_hugepages"), READ_ONLY, Knob::Free),
+    (c_str!("resv_hugepages"), READ_ONLY, Knob::Resv),
     (c_str!("surplus_hugepages"), READ_ONLY, Knob::Surplus),
     (c_str!("pinned_hugepages"), READ_ONLY, Knob::Pinned),
 ];
@@ -57,32 +72,49 @@ const PER_NODE: [Row; 3] = [
 /// A file of one hstate.
 struct HstateFile {
     hstate: Arc<Hstate>,
-    scope: Scope,
+    node: Option<NodeId>,
     knob: Knob,
+}
+
+impl HstateFile {
+    /// What a write to a size is about.
+    fn extent(&self) -> Extent {
+        match self.node {
+            Some(node) => Extent::Node(node),
+            None => Extent::Total(
+                matches!(self.knob, Knob::NrMempolicy)
+                    .then(|| task::current(None).resize_nodes())
+                    .flatten()
+                    .unwrap_or_else(task::memory_nodes),
+            ),
+        }
+    }
 }
 
 impl Attribute for HstateFile {
     fn show(&self, out: &mut Output<'_>) -> fmt::Result {
-        let counts = self.hstate.counts(self.scope);
+        let pool = self.hstate.pool();
         let value = match self.knob {
-            Knob::Nr => counts.nr,
-            Knob::Free => counts.free,
-            Knob::Surplus => counts.surplus,
+            Knob::Nr | Knob::NrMempolicy => pool.counts(self.node).nr,
+            Knob::Overcommit => pool.overcommit(),
+            Knob::Free => pool.counts(self.node).free,
+            Knob::Resv => pool.resv(),
+            Knob::Surplus => pool.counts(self.node).surplus,
             Knob::Pinned => self.hstate.pinned(),
         };
         writeln!(out, "{}", value.get())
     }
 
     fn store(&self, input: &Input<'_>) -> Result {
+        let count = PageCount::new(input.parse(10)?);
+        let pool = self.hstate.pool();
         match self.knob {
-            Knob::Nr => {
-                let count = PageCount::new(input.parse(10)?);
-                self.hstate.resize(count, self.scope);
-                Ok(())
-            }
+            Knob::Nr | Knob::NrMempolicy => pool.resize(count, self.extent()),
+            Knob::Overcommit => pool.set_overcommit(count),
             // Without a write bit sysfs lets nobody come here.
-            Knob::Free | Knob::Surplus | Knob::Pinned => Err(EACCES),
+            Knob::Free | Knob::Resv | Knob::Surplus | Knob::Pinned => return Err(EACCES),
         }
+        Ok(())
     }
 }
 
@@ -97,13 +129,13 @@ impl Knobs {
         let mut files = KVec::new();
         let root = Directory::create(None, c_str!("rust_hugetlb"))?;
         for hstate in hstates {
-            add(&mut files, &root, hstate, Scope::All, &GLOBAL)?;
+            add(&mut files, &root, hstate, None, &GLOBAL)?;
         }
         for node in node::online().filter_map(NodeId::new) {
             let name = CString::try_from_fmt(kernel::prelude::fmt!("node{}", node.index()))?;
             let folder = Directory::create(Some(root.clone()), &name)?;
             for hstate in hstates {
-                add(&mut files, &folder, hstate, Scope::Node(node), &PER_NODE)?;
+                add(&mut files, &folder, hstate, Some(node), &PER_NODE)?;
             }
         }
         Ok(Self { _files: files })
@@ -115,18 +147,14 @@ fn add(
     files: &mut KVec<Pin<KBox<File<HstateFile>>>>,
     parent: &Arc<Directory>,
     hstate: &Arc<Hstate>,
-    scope: Scope,
+    node: Option<NodeId>,
     rows: &[Row],
 ) -> Result {
     let name = CString::try_from_fmt(kernel::prelude::fmt!("hugepages-{}kB", hstate.size().kib()))?;
     let folder = Directory::create(Some(parent.clone()), &name)?;
     for &(name, mode, knob) in rows {
         let hstate = hstate.clone();
-        let attribute = HstateFile {
-            hstate,
-            scope,
-            knob,
-        };
+        let attribute = HstateFile { hstate, node, knob };
         files.push(
             File::create(folder.clone(), name, mode, attribute)?,
             GFP_KERNEL,

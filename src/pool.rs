@@ -2,9 +2,9 @@
 
 //! The free pages of one hstate, with their counters, under one lock.
 //!
-//! The shell around [`policy::pool`](crate::policy::pool) and
-//! [`policy::resize`](crate::policy::resize): each list holds exactly as many pages as the counter
-//! beside it says. Called by faults, by files that end, by limbo and by sysfs.
+//! The shell around [`policy::pool`](crate::policy::pool), [`policy::resize`](crate::policy::resize)
+//! and [`policy::reserve`](crate::policy::reserve): each list holds exactly as many pages as the
+//! counter beside it says. Called by faults, by files that begin and end, by limbo and by sysfs.
 
 use kernel::{
     prelude::*,
@@ -16,17 +16,21 @@ use crate::{
     policy::{
         count::PageCount,
         node::{NodeId, NodeSet},
-        pool::{self, Counts, Fate},
-        resize::{Resize, Step},
+        placement::Placement,
+        pool::{self, Claim, Counts, Fate},
+        refusal::Refusal,
+        reserve::{self, Reserve, Unreserve},
+        resize::{self, Resize},
         size::HugeSize,
     },
+    task::memory_nodes,
 };
 
 /// What a resize is about.
 #[derive(Clone, Copy)]
-pub(crate) enum Scope {
-    /// All nodes with memory.
-    All,
+pub(crate) enum Extent {
+    /// The whole pool, by pages of these nodes.
+    Total(NodeSet),
     /// One node; the others keep what they have.
     Node(NodeId),
 }
@@ -62,19 +66,45 @@ impl Pool {
         })
     }
 
-    /// The counters: of one node or of all.
-    pub(crate) fn counts(&self, scope: Scope) -> Counts {
+    /// The counters: of one node, or of all.
+    pub(crate) fn counts(&self, node: Option<NodeId>) -> Counts {
         let inner = self.inner.lock();
-        match scope {
-            Scope::All => inner.counts.total(),
-            Scope::Node(node) => inner.counts.on(node),
+        match node {
+            None => inner.counts.total(),
+            Some(node) => inner.counts.on(node),
         }
     }
 
-    /// A free page, as near to `nid` as there is one.
-    pub(crate) fn take(&self, nid: usize) -> Option<FreePage> {
+    /// The free pages that are promised.
+    pub(crate) fn resv(&self) -> PageCount {
+        self.inner.lock().counts.resv()
+    }
+
+    /// How many surplus pages may be made.
+    pub(crate) fn overcommit(&self) -> PageCount {
+        self.inner.lock().counts.overcommit()
+    }
+
+    /// Sets how many surplus pages may be made.
+    pub(crate) fn set_overcommit(&self, limit: PageCount) {
+        self.inner.lock().counts.set_overcommit(limit);
+    }
+
+    /// A free page.
+    pub(crate) fn take(&self, placement: &Placement, claim: Claim) -> Option<FreePage> {
         let mut inner = self.inner.lock();
-        node::by_distance(nid).find_map(|nid| inner.take(NodeId::new(nid)?))
+        nodes_of(placement).find_map(|node| inner.take(node, claim))
+    }
+
+    /// A surplus page, fresh from the page allocator. Sleeps.
+    pub(crate) fn take_surplus(&self, placement: &Placement, claim: Claim) -> Option<FreePage> {
+        if !self.inner.lock().counts.may_overcommit() {
+            return None;
+        }
+        let page = self.alloc(placement)?;
+        let node = NodeId::new(page.nid())?;
+        let taken = self.inner.lock().counts.take_surplus(node, claim);
+        taken.then_some(page)
     }
 
     /// Takes back a page that has no user any more.
@@ -84,35 +114,126 @@ impl Pool {
         drop(surplus);
     }
 
+    /// Takes back a page that was not used after all, and what it was taken on.
+    pub(crate) fn unuse(&self, page: FreePage, claim: Claim) {
+        match claim {
+            Claim::Unreserved => self.put(page),
+            Claim::Reserved => {
+                let stranger = self.inner.lock().unuse_reserved(page);
+                drop(stranger);
+            }
+        }
+    }
+
     /// Grows or shrinks to `count` persistent pages, as far as it goes; a signal stops it. Sleeps.
-    pub(crate) fn resize(&self, count: PageCount, scope: Scope) {
+    pub(crate) fn resize(&self, count: PageCount, extent: Extent) {
         let _one_at_a_time = self.resize.lock();
-        let mut resize = match scope {
-            Scope::All => Resize::to_total(count, memory_nodes()),
-            Scope::Node(node) => Resize::to_node(count, node, &self.inner.lock().counts),
+        let mut resize = match extent {
+            Extent::Total(nodes) => Resize::to_total(count, nodes),
+            Extent::Node(node) => Resize::to_node(count, node, &self.inner.lock().counts),
         };
         loop {
-            let step = resize.next(&mut self.inner.lock().counts);
-            match step {
-                Step::Alloc { node, hard } => {
-                    match FreePage::alloc(node.index(), self.size.order(), hard) {
-                        Some(page) => {
-                            let refused = self.inner.lock().add(&mut resize, page);
-                            drop(refused);
-                        }
-                        None => resize.failed(node),
-                    }
+            let mut inner = self.inner.lock();
+            match resize.next(&mut inner.counts) {
+                resize::Step::Alloc { node, hard } => {
+                    drop(inner);
+                    let Some(page) = FreePage::alloc(node.index(), self.size.order(), hard) else {
+                        resize.failed(node);
+                        continue;
+                    };
+                    let refused = self.inner.lock().add(&mut resize, page);
+                    drop(refused);
                     if current!().signal_pending() {
                         resize.interrupt();
                     }
                 }
-                Step::GiveBack { node } => {
-                    let page = self.inner.lock().pop_removed(node);
+                resize::Step::GiveBack { node } => {
+                    let page = inner.pop_removed(node);
+                    drop(inner);
                     drop(page);
                 }
-                Step::Done => break,
+                resize::Step::Done => break,
             }
         }
+    }
+
+    /// Promises `count` pages, making surplus pages where the free ones do not suffice. Sleeps.
+    pub(crate) fn reserve(&self, count: PageCount, placement: &Placement) -> Result<(), Refusal> {
+        let mut reserve = Reserve::new(count);
+        let mut held = PageList::new();
+        loop {
+            let mut inner = self.inner.lock();
+            match reserve.next(&mut inner.counts) {
+                reserve::Step::Allocate => {
+                    drop(inner);
+                    match self.alloc(placement) {
+                        Some(page) => self.hold(&mut reserve, &mut held, page),
+                        None => reserve.failed(),
+                    }
+                }
+                reserve::Step::Enlist => {
+                    // Policy enlists and drops no more pages than it has seen held.
+                    let (page, node) = next_of(&mut held)?;
+                    reserve.enlisted(node, &mut inner.counts);
+                    let stranger = inner.list(node, page);
+                    drop(inner);
+                    drop(stranger);
+                }
+                reserve::Step::Drop => {
+                    let (page, node) = next_of(&mut held)?;
+                    let surplus = match reserve.dropped(node, &mut inner.counts) {
+                        Fate::Keep => inner.list(node, page),
+                        Fate::GiveBack => Some(page),
+                    };
+                    drop(inner);
+                    drop(surplus);
+                }
+                reserve::Step::Done(result) => {
+                    result?;
+                    break;
+                }
+            }
+        }
+        let placeable = placement
+            .passes()
+            .any(|nodes| reserve::is_placeable(count, nodes, &self.inner.lock().counts));
+        if placeable {
+            Ok(())
+        } else {
+            self.unreserve(count);
+            Err(Refusal::NoPages)
+        }
+    }
+
+    /// Ends `count` promises that were not used.
+    pub(crate) fn unreserve(&self, count: PageCount) {
+        let mut unreserve = Unreserve::new(count, memory_nodes());
+        loop {
+            let mut inner = self.inner.lock();
+            let Some(node) = unreserve.next(&mut inner.counts) else {
+                break;
+            };
+            let page = inner.pop_removed(node);
+            drop(inner);
+            drop(page);
+        }
+    }
+
+    /// Lets a reservation have a fresh page, if it may.
+    fn hold(&self, reserve: &mut Reserve, held: &mut PageList<FreePage>, page: FreePage) {
+        match NodeId::new(page.nid()) {
+            Some(node) => {
+                if reserve.allocated(node, &mut self.inner.lock().counts) {
+                    held.push_back(page);
+                }
+            }
+            None => reserve.failed(),
+        }
+    }
+
+    /// A page from the page allocator, as near as there is one.
+    fn alloc(&self, placement: &Placement) -> Option<FreePage> {
+        nodes_of(placement).find_map(|node| FreePage::alloc(node.index(), self.size.order(), true))
     }
 }
 
@@ -131,8 +252,8 @@ impl Inner {
         })
     }
 
-    fn take(&mut self, node: NodeId) -> Option<FreePage> {
-        if !self.counts.take(node) {
+    fn take(&mut self, node: NodeId, claim: Claim) -> Option<FreePage> {
+        if !self.counts.take(node, claim) {
             return None;
         }
         self.free.get_mut(node.index())?.pop_front()
@@ -147,6 +268,15 @@ impl Inner {
             Fate::Keep => self.list(node, page),
             Fate::GiveBack => Some(page),
         }
+    }
+
+    /// Takes back a page with its reservation; returns it if the pool has no such node.
+    fn unuse_reserved(&mut self, page: FreePage) -> Option<FreePage> {
+        let Some(node) = NodeId::new(page.nid()) else {
+            return Some(page);
+        };
+        self.counts.unuse_reserved(node);
+        self.list(node, page)
     }
 
     /// Adds a page that a resize got; returns it if the pool has no such node.
@@ -175,10 +305,17 @@ impl Inner {
     }
 }
 
-fn memory_nodes() -> NodeSet {
-    let mut set = NodeSet::EMPTY;
-    for node in node::with_memory().filter_map(NodeId::new) {
-        set.insert(node);
-    }
-    set
+fn next_of(held: &mut PageList<FreePage>) -> Result<(FreePage, NodeId), Refusal> {
+    held.pop_front()
+        .and_then(|page| NodeId::new(page.nid()).map(|node| (page, node)))
+        .ok_or(Refusal::NoPages)
+}
+
+/// The nodes to try, in order.
+fn nodes_of(placement: &Placement) -> impl Iterator<Item = NodeId> + '_ {
+    placement.passes().flat_map(|nodes| {
+        node::by_distance(placement.near.index())
+            .filter_map(NodeId::new)
+            .filter(|node| nodes.contains(*node))
+    })
 }

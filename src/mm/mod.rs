@@ -20,5 +20,6 @@ pub(crate) mod node;
 pub(crate) mod page;
 pub(crate) mod page_map;
 pub(crate) mod sysfs;
+pub(crate) mod task;
 pub(crate) mod version;
 pub(crate) mod vma;

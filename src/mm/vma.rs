@@ -15,7 +15,12 @@ use kernel::{
     prelude::*,
 };
 
-use super::{chardev::MappedFile, page::FilePage, version::VM_MAYSHARE};
+use super::{
+    chardev::MappedFile,
+    page::FilePage,
+    task::{MemPolicy, RawMemPolicy},
+    version::VM_MAYSHARE,
+};
 
 /// include/uapi/asm-generic/mman-common.h; MAP_FIXED_NOREPLACE implies it here.
 const MAP_FIXED: c_ulong = 0x10;
@@ -112,6 +117,11 @@ impl<'a> NewMapping<'a> {
         self.0.writable()
     }
 
+    /// Whether no page is to be reserved for it (`MAP_NORESERVE`).
+    pub(crate) fn is_noreserve(&self) -> bool {
+        self.0.flags() & flags::NORESERVE != 0
+    }
+
     /// Makes it a mapping of `T`, whose file the VMA must be of; `chardev` sees to that.
     ///
     /// VM_DONTEXPAND keeps mremap from growing it, and userfaultfd, guard markers, khugepaged and
@@ -180,6 +190,18 @@ impl Fault<'_> {
         }
         let index = ((first - start) >> kernel::page::PAGE_SHIFT).checked_add(offset)?;
         (index & ((1 << order) - 1) == 0).then_some(index)
+    }
+
+    /// The mapping's own memory policy (mbind), if it has one.
+    pub(crate) fn policy(&self) -> Option<MemPolicy> {
+        // SAFETY: By the type invariant the VMA is locked, and so does not change its policy.
+        let policy: *const RawMemPolicy = unsafe { (*self.vma()).vm_policy }.cast();
+        if policy.is_null() {
+            return None;
+        }
+        // SAFETY: The VMA has a reference to it. (A cpuset that changes may rebind the nodes as we
+        // copy them; the page allocator puts up with that, too.)
+        Some(unsafe { MemPolicy::copy(policy) })
     }
 
     /// Maps `page`, a 2 MiB page, at the fault's address. Takes a reference for the page table.

@@ -13,8 +13,11 @@
 
 pub mod count;
 pub mod node;
+pub mod placement;
 pub mod pool;
 pub mod range;
 pub mod refusal;
+pub mod regions;
+pub mod reserve;
 pub mod resize;
 pub mod size;

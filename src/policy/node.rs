@@ -47,6 +47,15 @@ impl NodeSet {
     /// No node.
     pub const EMPTY: Self = Self([0; WORDS]);
 
+    /// The set whose bits are those of `words`, the lowest first; words past the end are ignored.
+    pub fn from_words(words: impl IntoIterator<Item = u64>) -> Self {
+        let mut set = Self::EMPTY;
+        for (slot, word) in set.0.iter_mut().zip(words) {
+            *slot = word;
+        }
+        set
+    }
+
     /// The set of just `node`.
     pub fn only(node: NodeId) -> Self {
         let mut set = Self::EMPTY;
@@ -77,6 +86,16 @@ impl NodeSet {
     /// How many nodes are in the set.
     pub fn len(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// The nodes in both sets.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let mut both = *self;
+        for (word, mask) in both.0.iter_mut().zip(&other.0) {
+            *word &= mask;
+        }
+        both
     }
 
     /// Whether no node is in the set.

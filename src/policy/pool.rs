@@ -3,14 +3,15 @@
 //! The counters of one hstate, and the rules by which a page changes them.
 //!
 //! Mirrors the counters of `struct hstate`, `remove_hugetlb_folio`, `add_hugetlb_folio`,
-//! `adjust_pool_surplus` and the end of `free_huge_folio` (mm/hugetlb.c). The shell keeps one of
+//! `adjust_pool_surplus`, `available_huge_pages`, `alloc_surplus_hugetlb_folio` and the end of
+//! `free_huge_folio` (mm/hugetlb.c). The shell keeps one of
 //! these beside the free lists, under the same lock: a list holds exactly as many pages as the
 //! counter here says.
 //!
 //! # Invariants
 //!
 //! Whenever the lock is free, for the totals and for each node: `free ≤ nr`, `surplus ≤ nr`; and
-//! the totals are the sums over the nodes. [`Pool::check`] says whether they hold.
+//! the totals are the sums over the nodes; and `resv ≤ free`. [`Pool::check`] says whether they hold.
 
 use core::ops::DerefMut;
 
@@ -45,10 +46,23 @@ pub enum Fate {
     GiveBack,
 }
 
+/// Whether a page is taken on a reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It was reserved: the reservation is used up.
+    Reserved,
+    /// It was not: pages that others have reserved are not to be had.
+    Unreserved,
+}
+
 /// The counters of a pool. `N` is a table of per-node counts that the shell allocates.
 #[derive(Debug)]
 pub struct Pool<N> {
     total: Counts,
+    /// Free pages that are promised (`resv_huge_pages`).
+    resv: PageCount,
+    /// How many surplus pages may be made (`nr_overcommit_huge_pages`).
+    overcommit: PageCount,
     nodes: N,
     /// Where the next page is taken from the page allocator (`next_nid_to_alloc`).
     pub(super) to_alloc: Rotation,
@@ -62,6 +76,8 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
     pub fn new(nodes: N, first: NodeId) -> Self {
         Self {
             total: Counts::default(),
+            resv: PageCount::ZERO,
+            overcommit: PageCount::ZERO,
             nodes,
             to_alloc: Rotation::starting_at(first),
             to_free: Rotation::starting_at(first),
@@ -78,6 +94,31 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
         self.nodes.get(node.index()).copied().unwrap_or_default()
     }
 
+    /// The free pages that are promised.
+    pub fn resv(&self) -> PageCount {
+        self.resv
+    }
+
+    /// The limit of surplus pages that reservations and faults may make.
+    pub fn overcommit(&self) -> PageCount {
+        self.overcommit
+    }
+
+    /// Sets that limit. Surplus pages beyond it stay.
+    pub fn set_overcommit(&mut self, limit: PageCount) {
+        self.overcommit = limit;
+    }
+
+    /// The free pages that nobody was promised.
+    pub fn available(&self) -> PageCount {
+        self.total.free.minus(self.resv)
+    }
+
+    /// Whether another surplus page may be made.
+    pub fn may_overcommit(&self) -> bool {
+        self.total.surplus < self.overcommit
+    }
+
     /// A page from the page allocator joins as a free one. False if the table has no such node.
     #[must_use]
     pub fn add(&mut self, node: NodeId) -> bool {
@@ -87,13 +128,61 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
         })
     }
 
-    /// A free page of `node` gets a user. False if there is none.
+    /// A page from the page allocator joins as a surplus page in use. False if the limit is reached
+    /// or the table has no such node.
     #[must_use]
-    pub fn take(&mut self, node: NodeId) -> bool {
-        !self.on(node).free.is_zero()
+    pub fn add_surplus(&mut self, node: NodeId) -> bool {
+        self.may_overcommit()
             && self.update(node, |counts| {
-                counts.free = counts.free.minus(PageCount::ONE);
+                counts.nr = counts.nr.plus(PageCount::ONE);
+                counts.surplus = counts.surplus.plus(PageCount::ONE);
             })
+    }
+
+    /// A free page of `node` gets a user. False if there is none to be had.
+    #[must_use]
+    pub fn take(&mut self, node: NodeId, claim: Claim) -> bool {
+        if self.on(node).free.is_zero()
+            || (claim == Claim::Unreserved && self.available().is_zero())
+        {
+            return false;
+        }
+        if claim == Claim::Reserved {
+            self.resv = self.resv.minus(PageCount::ONE);
+        }
+        self.update(node, |counts| {
+            counts.free = counts.free.minus(PageCount::ONE);
+        })
+    }
+
+    /// A surplus page that just joined gets its user. False if the limit is reached or the table
+    /// has no such node.
+    #[must_use]
+    pub fn take_surplus(&mut self, node: NodeId, claim: Claim) -> bool {
+        let joined = self.add_surplus(node);
+        if joined && claim == Claim::Reserved {
+            self.resv = self.resv.minus(PageCount::ONE);
+        }
+        joined
+    }
+
+    /// A page of `node` goes back unused, and what it was taken on is promised again. It stays in
+    /// the pool even if its node has surplus.
+    pub fn unuse_reserved(&mut self, node: NodeId) {
+        self.update(node, |counts| {
+            counts.free = counts.free.plus(PageCount::ONE);
+        });
+        self.resv = self.resv.plus(PageCount::ONE);
+    }
+
+    /// Promises `count` of the available pages.
+    pub(super) fn reserve(&mut self, count: PageCount) {
+        self.resv = self.resv.plus(count);
+    }
+
+    /// Ends `count` promises.
+    pub(super) fn unreserve(&mut self, count: PageCount) {
+        self.resv = self.resv.minus(count);
     }
 
     /// A page of `node` lost its last user.
@@ -111,18 +200,37 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
         Fate::GiveBack
     }
 
-    /// Takes one free page out of the pool, from the next of `allowed` that has any, and says
-    /// where.
+    /// Takes one free page out of the pool, from the next of `allowed` that has one and is not all
+    /// surplus, and says where. (hugetlb takes it from the latter, too; then the node has more
+    /// surplus than pages.)
     pub(super) fn remove_free(&mut self, allowed: &NodeSet) -> Option<NodeId> {
         let mut rotation = self.to_free;
-        let node = rotation.find(allowed, |node| !self.on(node).free.is_zero());
+        let node = rotation.find(allowed, |node| {
+            let counts = self.on(node);
+            !counts.free.is_zero() && !counts.persistent().is_zero()
+        });
         self.to_free = rotation;
-        let node = node?;
-        self.update(node, |counts| {
+        self.update(node?, |counts| {
             counts.nr = counts.nr.minus(PageCount::ONE);
             counts.free = counts.free.minus(PageCount::ONE);
         })
-        .then_some(node)
+        .then_some(node?)
+    }
+
+    /// The same, of a node that has surplus, and with the page a surplus one goes.
+    pub(super) fn remove_free_surplus(&mut self, allowed: &NodeSet) -> Option<NodeId> {
+        let mut rotation = self.to_free;
+        let node = rotation.find(allowed, |node| {
+            let counts = self.on(node);
+            !counts.free.is_zero() && !counts.surplus.is_zero()
+        });
+        self.to_free = rotation;
+        self.update(node?, |counts| {
+            counts.nr = counts.nr.minus(PageCount::ONE);
+            counts.free = counts.free.minus(PageCount::ONE);
+            counts.surplus = counts.surplus.minus(PageCount::ONE);
+        })
+        .then_some(node?)
     }
 
     /// Makes a surplus page of `allowed` a persistent one. False if there is none.
@@ -160,7 +268,7 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
             sum.free = sum.free.plus(counts.free);
             sum.surplus = sum.surplus.plus(counts.surplus);
         }
-        sum == self.total
+        sum == self.total && self.resv <= self.total.free
     }
 
     /// Changes a node's counts and the totals alike.

@@ -2,19 +2,49 @@
 
 //! What may be mapped of a huge file, and where.
 //!
-//! Mirrors the checks of `hugetlbfs_file_mmap_prepare` and `hugetlb_get_unmapped_area`
+//! Mirrors the checks of `hugetlbfs_file_mmap` and `hugetlb_get_unmapped_area`
 //! (fs/hugetlbfs/inode.c). Called by the huge file at mmap.
 
+use super::count::PageCount;
 use super::refusal::Refusal;
 use super::size::HugeSize;
 
 /// A range of a huge file, in huge pages: `first` up to but not including `end`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileRange {
     /// The index of the first huge page.
     pub first: usize,
     /// The index after the last huge page.
     pub end: usize,
+}
+
+impl FileRange {
+    /// The one page at `index`.
+    pub const fn only(index: usize) -> Self {
+        Self {
+            first: index,
+            end: index.saturating_add(1),
+        }
+    }
+
+    /// How many pages it has.
+    pub const fn count(&self) -> PageCount {
+        PageCount::new(self.end.saturating_sub(self.first))
+    }
+
+    /// Whether it has no page.
+    pub const fn is_empty(&self) -> bool {
+        self.end <= self.first
+    }
+
+    /// The pages in both ranges.
+    #[must_use]
+    pub fn intersection(&self, other: Self) -> Self {
+        Self {
+            first: self.first.max(other.first),
+            end: self.end.min(other.end),
+        }
+    }
 }
 
 /// A new mapping, as mmap(2) hands it to us.
@@ -47,6 +77,10 @@ impl MapRequest {
         let end = first
             .checked_add(self.length >> size.shift())
             .ok_or(Refusal::Overflow)?;
+        // A file's length in bytes is a signed number (loff_t).
+        if end > isize::MAX as usize >> size.shift() {
+            return Err(Refusal::Overflow);
+        }
         Ok(FileRange { first, end })
     }
 }

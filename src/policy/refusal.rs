@@ -11,6 +11,8 @@ pub enum Refusal {
     Unaligned,
     /// The mapping is private (`MAP_PRIVATE`).
     Private,
-    /// A sum of addresses, lengths or offsets wraps.
+    /// The pool has too few pages for a reservation, and may or can not make more.
+    NoPages,
+    /// A sum of addresses, lengths or offsets wraps, or is past the end of any file.
     Overflow,
 }

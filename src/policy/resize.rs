@@ -125,9 +125,12 @@ impl Resize {
     where
         N: DerefMut<Target = [Counts]>,
     {
-        self.failed.remove(node);
-        self.nodes_left = self.allowed.len();
-        pool.add(node)
+        let added = pool.add(node);
+        if added {
+            self.failed.remove(node);
+            self.nodes_left = self.allowed.len();
+        }
+        added
     }
 
     /// The page allocator had no page on `node`.
@@ -158,6 +161,7 @@ impl Resize {
         } else {
             total.free
         };
-        self.target.max(total.persistent().minus(persistent_free))
+        let busy = total.persistent().minus(persistent_free);
+        self.target.max(busy.plus(pool.resv()))
     }
 }

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The current task, as policy wants to see it.
+
+use crate::{
+    mm::{node, task},
+    policy::{
+        node::{NodeId, NodeSet},
+        placement::{MemPolicy, Mode, Task},
+    },
+};
+
+/// The current task, with `mapping`'s policy before its own.
+pub(crate) fn current(mapping: Option<task::MemPolicy>) -> Task {
+    let current = task::current();
+    Task {
+        policy: mapping.or(current.policy).map(convert),
+        local: NodeId::new(node::local()).unwrap_or(NodeId::FIRST),
+        mems_allowed: set(current.mems_allowed),
+    }
+}
+
+/// The nodes that have memory.
+pub(crate) fn memory_nodes() -> NodeSet {
+    let mut set = NodeSet::EMPTY;
+    for node in node::with_memory().filter_map(NodeId::new) {
+        set.insert(node);
+    }
+    set
+}
+
+fn convert(policy: task::MemPolicy) -> MemPolicy {
+    MemPolicy {
+        mode: match policy.mode {
+            task::MPOL_PREFERRED => Mode::Preferred,
+            task::MPOL_BIND => Mode::Bind,
+            task::MPOL_INTERLEAVE | task::MPOL_WEIGHTED_INTERLEAVE => Mode::Interleave,
+            task::MPOL_PREFERRED_MANY => Mode::PreferredMany,
+            _ => Mode::Local,
+        },
+        nodes: set(policy.nodes),
+        home: policy.home.and_then(NodeId::new),
+    }
+}
+
+fn set(mask: task::NodeMask) -> NodeSet {
+    NodeSet::from_words(mask.into_iter().map(|word| word as u64))
+}
