@@ -19,7 +19,7 @@ resolve_kernel() {
 	local folder
 	case $kernel in
 	debug)
-		die "--kernel debug: the kit has no debug kernel yet: use --kernel stock"
+		release=$("$TOP/scripts/kit" kernel debug) || exit "$STATUS_HARNESS"
 		;;
 	stock)
 		release=$("$TOP/scripts/kit" kernel) || exit "$STATUS_HARNESS"

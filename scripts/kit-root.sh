@@ -51,6 +51,7 @@ fetch_debootstrap() {
 		step "debootstrap: fetching it"
 		discard "$dir.part"
 		mkdir -p "$dir.part/deb"
+		# shellcheck disable=SC2016 # expanded by the shell inside
 		(cd "$dir.part/deb" && logged debootstrap-fetch sh -c '
 			get="apt-get -o APT::Sandbox::User=root"
 			$get download debootstrap || { $get update && $get download debootstrap; }') ||
