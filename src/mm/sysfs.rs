@@ -53,8 +53,12 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::kobject_put(self.kobj.as_ptr()) };
+        // SAFETY: By the type invariant. The folder goes now, whoever else has a reference to the
+        // kobject and for how long: the module may be loaded again at once.
+        unsafe {
+            bindings::kobject_del(self.kobj.as_ptr());
+            bindings::kobject_put(self.kobj.as_ptr());
+        }
     }
 }
 
