@@ -10,8 +10,9 @@
 //!
 //! # Invariants
 //!
-//! Whenever the lock is free, for the totals and for each node: `free ≤ nr`, `surplus ≤ nr`; and
-//! the totals are the sums over the nodes; and `resv ≤ free`. [`Pool::check`] says whether they hold.
+//! Whenever the lock is free: for each node `free ≤ nr`; the totals are the sums over the nodes; and
+//! of these `resv ≤ free ≤ nr`, `surplus ≤ nr`. [`Pool::check`] says whether they hold. (One node
+//! can have more surplus than pages, as with hugetlb: see [`Pool::remove_free`].)
 
 use core::ops::DerefMut;
 
@@ -200,15 +201,12 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
         Fate::GiveBack
     }
 
-    /// Takes one free page out of the pool, from the next of `allowed` that has one and is not all
-    /// surplus, and says where. (hugetlb takes it from the latter, too; then the node has more
-    /// surplus than pages.)
+    /// Takes one free page out of the pool, from the next of `allowed` that has any, and says
+    /// where. As with hugetlb, a node whose pages are all surplus gives one, too: then it has more
+    /// surplus than pages, until one of those goes.
     pub(super) fn remove_free(&mut self, allowed: &NodeSet) -> Option<NodeId> {
         let mut rotation = self.to_free;
-        let node = rotation.find(allowed, |node| {
-            let counts = self.on(node);
-            !counts.free.is_zero() && !counts.persistent().is_zero()
-        });
+        let node = rotation.find(allowed, |node| !self.on(node).free.is_zero());
         self.to_free = rotation;
         self.update(node?, |counts| {
             counts.nr = counts.nr.minus(PageCount::ONE);
@@ -261,14 +259,14 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
     pub fn check(&self) -> bool {
         let mut sum = Counts::default();
         for counts in self.nodes.iter() {
-            if counts.free > counts.nr || counts.surplus > counts.nr {
+            if counts.free > counts.nr {
                 return false;
             }
             sum.nr = sum.nr.plus(counts.nr);
             sum.free = sum.free.plus(counts.free);
             sum.surplus = sum.surplus.plus(counts.surplus);
         }
-        sum == self.total && self.resv <= self.total.free
+        sum == self.total && sum.surplus <= sum.nr && self.resv <= sum.free
     }
 
     /// Changes a node's counts and the totals alike.

@@ -7,7 +7,7 @@
 
 use super::count::PageCount;
 use super::refusal::Refusal;
-use super::size::HugeSize;
+use super::size::{HugeSize, BASE_SHIFT};
 
 /// A range of a huge file, in huge pages: `first` up to but not including `end`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +66,14 @@ impl MapRequest {
         if !self.shared {
             return Err(Refusal::Private);
         }
+        // A file's length in bytes is a signed number (loff_t); of a file the kernel checks that
+        // first (`file_mmap_ok`).
+        let last = (isize::MAX as usize)
+            .checked_sub(self.length)
+            .ok_or(Refusal::Overflow)?;
+        if self.base_page_offset > last >> BASE_SHIFT {
+            return Err(Refusal::Overflow);
+        }
         let offset_mask = size.base_pages() - 1;
         if !size.is_aligned(self.start)
             || !size.is_aligned(self.length)
@@ -74,13 +82,7 @@ impl MapRequest {
             return Err(Refusal::Unaligned);
         }
         let first = self.base_page_offset >> size.order();
-        let end = first
-            .checked_add(self.length >> size.shift())
-            .ok_or(Refusal::Overflow)?;
-        // A file's length in bytes is a signed number (loff_t).
-        if end > isize::MAX as usize >> size.shift() {
-            return Err(Refusal::Overflow);
-        }
+        let end = first.saturating_add(self.length >> size.shift());
         Ok(FileRange { first, end })
     }
 }

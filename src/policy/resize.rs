@@ -78,8 +78,13 @@ impl Resize {
     where
         N: DerefMut<Target = [Counts]>,
     {
-        let elsewhere = pool.total().persistent().minus(pool.on(node).persistent());
-        Self::to_total(count.plus(elsewhere), NodeSet::only(node))
+        // A node can have more surplus pages than pages, so neither is to be taken away first.
+        let on = pool.on(node);
+        let total = count
+            .plus(pool.total().persistent())
+            .plus(on.surplus)
+            .minus(on.nr);
+        Self::to_total(total, NodeSet::only(node))
     }
 
     /// Decides the next step from the counters as they are now.

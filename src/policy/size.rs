@@ -2,7 +2,8 @@
 
 //! The sizes a huge page can have on x86-64.
 
-const BASE_SHIFT: u32 = 12;
+/// The binary logarithm of a base page's size in bytes.
+pub const BASE_SHIFT: u32 = 12;
 
 /// A huge page size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use rust_hugetlb::policy::count::PageCount;
 use rust_hugetlb::policy::node::NodeId;
-use rust_hugetlb::policy::pool::{Counts, Pool};
+use rust_hugetlb::policy::pool::{Claim, Counts, Pool};
 use rust_hugetlb::policy::resize::{Resize, Step};
 
 use crate::shell::{row, set};
@@ -71,7 +71,7 @@ pub(crate) fn pool(total: Row, nodes: &[Row], first: NodeId) -> Pool<Forged> {
         assert!(pool.add(first));
     }
     for _ in free..nr {
-        assert!(pool.take(first));
+        assert!(pool.take(first, Claim::Unreserved));
     }
     shown.set(1);
     let mut resize = Resize::to_total(PageCount::new(nr - surplus), set(&[first.index()]));

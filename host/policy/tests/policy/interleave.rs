@@ -3,9 +3,11 @@
 //! Every order in which users, failing allocations and signals can get between the steps of one
 //! resize of a small pool. (Two resizes cannot overlap: the shell holds a mutex.)
 
+use rust_hugetlb::policy::pool::Claim;
+
 use crate::explore::{explore, Choices};
 use crate::shell::Shell;
-use crate::world::{Resizable, Row, Scope, Users, World};
+use crate::world::{Hugetlb, Plenty, Row, Scope, World};
 
 /// How large the worlds of a test are.
 #[derive(Clone, Copy, Debug)]
@@ -46,24 +48,11 @@ struct Others<'a> {
     between: bool,
 }
 
-/// Lets the set-up of a pool have what it asks for.
-struct Quiet;
-
-impl World for Quiet {
-    fn alloc(&mut self, _: usize, _: bool) -> bool {
-        true
-    }
-
-    fn give_back(&mut self, _: usize) {}
-
-    fn interrupted(&mut self) -> bool {
-        false
-    }
-
-    fn meanwhile(&mut self, _: &mut dyn Users) {}
-}
-
 impl World for Others<'_> {
+    fn memory_nodes(&self) -> Vec<usize> {
+        Vec::from_iter(0..self.left.nodes)
+    }
+
     fn alloc(&mut self, node: usize, _: bool) -> bool {
         self.asked += 1;
         if self.left.failures > 0 && self.choices.pick(2) == 1 {
@@ -87,10 +76,10 @@ impl World for Others<'_> {
         self.stopped
     }
 
-    fn meanwhile(&mut self, pool: &mut dyn Users) {
-        assert_free_or_surplus(&pool.rows());
+    fn meanwhile(&mut self, pool: &mut dyn Hugetlb) {
+        assert_free_or_surplus(&pool.counters().rows);
         while self.left.uses > 0 {
-            let rows = pool.rows();
+            let rows = pool.counters().rows;
             let with = |wanted: fn(&Row) -> bool| {
                 let rows = rows.iter().enumerate();
                 Vec::from_iter(rows.filter(|(_, row)| wanted(row)).map(|(node, _)| node))
@@ -104,10 +93,10 @@ impl World for Others<'_> {
             self.left.uses -= 1;
             self.between = true;
             match takes.get(choice) {
-                Some(node) => assert!(pool.take(*node)),
+                Some(node) => assert!(pool.take(*node, Claim::Unreserved)),
                 None => assert!(pool.put(puts[choice - takes.len()]).is_some()),
             }
-            assert_free_or_surplus(&pool.rows());
+            assert_free_or_surplus(&pool.counters().rows);
         }
     }
 }
@@ -129,10 +118,16 @@ fn any_pool(choices: &mut Choices, bounds: Bounds) -> Shell {
     for node in 0..bounds.nodes {
         let pages = choices.pick(left + 1);
         left -= pages;
-        pool.resize(pages, &Scope::Node(node), &mut Quiet);
+        pool.resize(
+            pages,
+            &Scope::Node(node),
+            &mut Plenty {
+                nodes: bounds.nodes,
+            },
+        );
         used.push(choices.pick(pages + 1));
         for _ in 0..used[node] {
-            assert!(pool.take(node));
+            assert!(pool.take(node, Claim::Unreserved));
         }
     }
     // Shrunk below what is in use, all over or on one node: the rest is surplus.
@@ -143,7 +138,13 @@ fn any_pool(choices: &mut Choices, bounds: Bounds) -> Shell {
     }
     let choice = choices.pick(1 + shrinks.len());
     if let Some((count, scope)) = shrinks.get(choice.wrapping_sub(1)) {
-        pool.resize(*count, scope, &mut Quiet);
+        pool.resize(
+            *count,
+            scope,
+            &mut Plenty {
+                nodes: bounds.nodes,
+            },
+        );
     }
     pool
 }
@@ -189,7 +190,7 @@ fn resize_amid_others(choices: &mut Choices, bounds: Bounds, tally: &mut Tally) 
     for node in 0..bounds.nodes {
         assert!(nodes.contains(&node) || before[node] == after[node]);
     }
-    assert_free_or_surplus(&pool.rows());
+    assert_free_or_surplus(&pool.counters().rows);
     if had >= count {
         assert_eq!(others.asked, 0, "nothing to ask for");
         assert_eq!(has, count);

@@ -2,25 +2,37 @@
 
 //! Tests of the module's policy.
 //!
-//! - `count`, `node`, `size`, `range`, `pool`, `resize`: the edges of each file, as tables.
-//! - `random`: random sequences of operations, against `model`, which follows mm/hugetlb.c.
-//! - `interleave`: every order in which users can get between the steps of a resize, found by
-//!   `explore`.
+//! - `count`, `node`, `size`, `range`, `regions`, `placement`, `pool`, `resize`, `reserve`: the edges
+//!   of each file, as tables.
+//! - `random`: random sequences of operations, against `model`, which follows mm/hugetlb.c; `files`:
+//!   the same for files and what they are charged.
+//! - `interleave`: every order in which users can get between the steps of a resize; `races`: every
+//!   order in which the steps of reservations, their ends, a resize and users can mix; `file_races`:
+//!   those of mappings and faults of one file. All found by `explore`.
 //!
-//! `shell` does on this machine what the module's shell does in the kernel, from an empty pool or
-//! from one that `forged` made; `world` is what lies outside: the page allocator, signals, and other
-//! users of the pool.
+//! `shell`, `job` and `file` do on this machine what the module's shell does in the kernel, with an
+//! empty pool or with one that `forged` made; `world` is what lies outside: the page allocator,
+//! signals, and other users of the pool. `machine` and `story` are such worlds.
 
 mod config;
 mod count;
 mod explore;
+mod file;
+mod file_races;
+mod files;
 mod forged;
 mod interleave;
+mod job;
+mod machine;
 mod model;
 mod node;
+mod placement;
 mod pool;
+mod races;
 mod random;
 mod range;
+mod regions;
+mod reserve;
 mod resize;
 mod shell;
 mod size;

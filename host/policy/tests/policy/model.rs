@@ -3,18 +3,24 @@
 //! A naive hugetlb pool: each page is an object in a list, nothing is counted that can be looked
 //! up.
 //!
-//! Follows `set_max_huge_pages`, `adjust_pool_surplus`, `alloc_pool_huge_folio`,
-//! `remove_pool_hugetlb_folio` and `free_huge_folio` of mm/hugetlb.c line by line, never the code
-//! under test, but for what the module does otherwise on purpose:
+//! Follows mm/hugetlb.c line by line, never the code under test, but for what the module does
+//! otherwise on purpose (see the `DEVIATIONS.md` of the project for what of it users can see):
 //!
-//! - a page that a resize got joins the pool at once, not when all are there;
-//! - the lock is dropped after each page given back, not after all of them, so how many may go is
-//!   found out again for each;
-//! - a signal counts after each page asked for, also after one that was not to be had.
+//! - the size that a write to a node's file asks for is reckoned without bounds (hugetlb's
+//!   `unsigned int` wraps where a node has more surplus than pages);
+//! - a page that goes back unused with its reservation stays even if its node has surplus (hugetlb
+//!   gives it to the page allocator, and more is promised than is free);
+//! - the lock is dropped after each page, and all is decided anew: a page that a resize got joins
+//!   the pool at once, how many may go is found out again for each, a growing pool makes use of
+//!   surplus that appears meanwhile, a reservation asks for no more than is missing by now; its
+//!   surplus pages join one by one, the oldest first, each with its promise; and promises that end
+//!   do so one by one, as long as there is surplus.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
-use crate::world::{Freed, Resizable, Row, Scope, Users, World};
+use rust_hugetlb::policy::pool::Claim;
+
+use crate::world::{Counters, Freed, Hugetlb, Row, Scope, World};
 
 /// A page, told apart by a number that is never used again.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,12 +30,19 @@ struct Page(usize);
 struct Node {
     free: Vec<Page>,
     used: Vec<Page>,
+    /// Of reservations under way: in neither list.
+    held: VecDeque<Page>,
     surplus: usize,
 }
 
 impl Node {
     fn nr(&self) -> usize {
-        self.free.len() + self.used.len()
+        self.free.len() + self.used.len() + self.held.len()
+    }
+
+    /// Below zero where free pages of a node went that is all surplus.
+    fn persistent(&self) -> i128 {
+        self.nr() as i128 - self.surplus as i128
     }
 }
 
@@ -37,6 +50,8 @@ impl Node {
 #[derive(Debug)]
 pub(crate) struct Model {
     nodes: Vec<Node>,
+    resv_huge_pages: usize,
+    nr_overcommit_huge_pages: usize,
     next_nid_to_alloc: usize,
     next_nid_to_free: usize,
     pages_made: usize,
@@ -72,14 +87,22 @@ impl Model {
         let mut node = |[nr, free, surplus]: &Row| Node {
             free: list(*free),
             used: list(nr - free),
+            held: VecDeque::new(),
             surplus: *surplus,
         };
         Self {
             nodes: rows.iter().map(&mut node).collect(),
+            resv_huge_pages: 0,
+            nr_overcommit_huge_pages: 0,
             next_nid_to_alloc: first,
             next_nid_to_free: first,
             pages_made,
         }
+    }
+
+    fn page(&mut self) -> Page {
+        self.pages_made += 1;
+        Page(self.pages_made)
     }
 
     fn node_to_alloc(&mut self, allowed: &[usize]) -> usize {
@@ -104,8 +127,13 @@ impl Model {
 
     /// `persistent_huge_pages`.
     fn persistent(&self) -> usize {
-        let nr: usize = self.nodes.iter().map(Node::nr).sum();
-        nr - self.surplus()
+        let persistent: i128 = self.nodes.iter().map(Node::persistent).sum();
+        usize::try_from(persistent).expect("surplus is part of all")
+    }
+
+    /// `available_huge_pages`.
+    fn available(&self) -> usize {
+        self.free() - self.resv_huge_pages
     }
 
     /// `adjust_pool_surplus` with delta -1.
@@ -132,32 +160,45 @@ impl Model {
         false
     }
 
-    /// `remove_pool_hugetlb_folio`, without `acct_surplus`.
-    fn remove(&mut self, allowed: &[usize]) -> Option<usize> {
+    /// `remove_pool_hugetlb_folio`.
+    fn remove(&mut self, allowed: &[usize], acct_surplus: bool) -> Option<usize> {
         for _ in allowed {
-            let node = self.node_to_free(allowed);
-            if self.nodes[node].free.pop().is_some() {
-                return Some(node);
+            let nid = self.node_to_free(allowed);
+            let node = &mut self.nodes[nid];
+            if (!acct_surplus || node.surplus > 0) && node.free.pop().is_some() {
+                node.surplus -= usize::from(acct_surplus);
+                return Some(nid);
             }
         }
         None
     }
 
-    /// `alloc_pool_huge_folio`: false once each node was asked in vain, or on a signal.
-    fn grow_by_one(
-        &mut self,
-        allowed: &[usize],
-        noretry: &mut BTreeSet<usize>,
-        world: &mut dyn World,
-    ) -> bool {
-        for _ in allowed {
+    /// `set_max_huge_pages` as far as the pool grows. False: it ends there.
+    fn grow(&mut self, target: usize, allowed: &[usize], world: &mut dyn World) -> bool {
+        let mut noretry = BTreeSet::new();
+        let mut asked_in_vain = 0;
+        loop {
+            while self.surplus() > 0 && target > self.persistent() {
+                if !self.lower_surplus(allowed) {
+                    break;
+                }
+            }
+            if target <= self.persistent() {
+                return true;
+            }
+            // `alloc_pool_huge_folio`.
+            if asked_in_vain == allowed.len() {
+                return false;
+            }
+            asked_in_vain += 1;
             let node = self.node_to_alloc(allowed);
             let hard = !noretry.contains(&node);
             world.meanwhile(self);
             let got = world.alloc(node, hard);
             if got {
-                self.pages_made += 1;
-                self.nodes[node].free.push(Page(self.pages_made));
+                asked_in_vain = 0;
+                let page = self.page();
+                self.nodes[node].free.push(page);
             }
             if got && !hard {
                 noretry.remove(&node);
@@ -165,16 +206,12 @@ impl Model {
             if !got && hard {
                 noretry.insert(node);
             }
-            let stop = world.interrupted();
+            let stop = got && world.interrupted();
             world.meanwhile(self);
             if stop {
                 return false;
             }
-            if got {
-                return true;
-            }
         }
-        false
     }
 
     /// `min_count` of set_max_huge_pages.
@@ -187,64 +224,185 @@ impl Model {
                 persistent_free = 0;
             }
         }
-        count.max(self.persistent() - persistent_free)
+        count.max(self.resv_huge_pages + self.persistent() - persistent_free)
     }
-}
 
-impl Users for Model {
-    fn take(&mut self, node: usize) -> bool {
-        let node = &mut self.nodes[node];
-        match node.free.pop() {
-            Some(page) => {
-                node.used.push(page);
-                true
+    /// `gather_surplus_pages`: nodes of the pages held, how many of them are needed. None: too few.
+    fn gather(
+        &mut self,
+        delta: usize,
+        nodes: &[usize],
+        held: &mut VecDeque<usize>,
+        world: &mut dyn World,
+    ) -> Option<usize> {
+        let mut alloc_ok = true;
+        while self.resv_huge_pages + delta > self.free() + held.len() {
+            // The first check of `alloc_surplus_hugetlb_folio`.
+            if !alloc_ok || self.surplus() >= self.nr_overcommit_huge_pages {
+                return None;
             }
-            None => false,
+            world.meanwhile(self);
+            let node = world.alloc_near(nodes);
+            // "We could have raced with the pool size change."
+            let too_many = self.surplus() >= self.nr_overcommit_huge_pages;
+            match node {
+                None => alloc_ok = false,
+                Some(node) if too_many => {
+                    world.give_back(node);
+                    alloc_ok = false;
+                }
+                Some(node) => {
+                    let page = self.page();
+                    self.nodes[node].held.push_back(page);
+                    self.nodes[node].surplus += 1;
+                    held.push_back(node);
+                }
+            }
+            world.meanwhile(self);
         }
+        Some((self.resv_huge_pages + delta).saturating_sub(self.free()))
     }
 
     /// `free_huge_folio`.
-    fn put(&mut self, node: usize) -> Option<Freed> {
+    fn free_page(&mut self, node: usize, page: Page) -> Freed {
         let node = &mut self.nodes[node];
-        let page = node.used.pop()?;
         if node.surplus > 0 {
             node.surplus -= 1;
-            return Some(Freed::GivenBack);
+            return Freed::GivenBack;
         }
         node.free.push(page);
-        Some(Freed::Kept)
-    }
-
-    fn rows(&self) -> Vec<Row> {
-        let row = |node: &Node| [node.nr(), node.free.len(), node.surplus];
-        self.nodes.iter().map(row).collect()
+        Freed::Kept
     }
 }
 
-impl Resizable for Model {
+impl Hugetlb for Model {
+    /// `dequeue_hugetlb_folio_node_exact`, where `hugetlb_alloc_folio` calls it.
+    fn take(&mut self, node: usize, claim: Claim) -> bool {
+        if claim == Claim::Unreserved && self.available() == 0 {
+            return false;
+        }
+        let node = &mut self.nodes[node];
+        let Some(page) = node.free.pop() else {
+            return false;
+        };
+        node.used.push(page);
+        if claim == Claim::Reserved {
+            self.resv_huge_pages -= 1;
+        }
+        true
+    }
+
+    /// `alloc_surplus_hugetlb_folio` and the rest of `hugetlb_alloc_folio`.
+    fn take_surplus(
+        &mut self,
+        nodes: &[usize],
+        claim: Claim,
+        world: &mut dyn World,
+    ) -> Option<usize> {
+        if self.surplus() >= self.nr_overcommit_huge_pages {
+            return None;
+        }
+        world.meanwhile(self);
+        let node = world.alloc_near(nodes)?;
+        world.meanwhile(self);
+        if self.surplus() >= self.nr_overcommit_huge_pages {
+            world.give_back(node);
+            return None;
+        }
+        let page = self.page();
+        self.nodes[node].used.push(page);
+        self.nodes[node].surplus += 1;
+        if claim == Claim::Reserved {
+            self.resv_huge_pages -= 1;
+        }
+        Some(node)
+    }
+
+    fn put(&mut self, node: usize) -> Option<Freed> {
+        let page = self.nodes[node].used.pop()?;
+        Some(self.free_page(node, page))
+    }
+
+    fn unuse(&mut self, node: usize) -> bool {
+        let node = &mut self.nodes[node];
+        let Some(page) = node.used.pop() else {
+            return false;
+        };
+        node.free.push(page);
+        self.resv_huge_pages += 1;
+        true
+    }
+
+    fn set_overcommit(&mut self, limit: usize) {
+        self.nr_overcommit_huge_pages = limit;
+    }
+
+    /// `hugetlb_acct_memory` with delta > 0.
+    fn reserve(&mut self, delta: usize, nodes: &[usize], world: &mut dyn World) -> bool {
+        world.meanwhile(self);
+        let mut held = VecDeque::new();
+        let needed = self.gather(delta, nodes, &mut held, world);
+        if let Some(needed) = needed {
+            self.resv_huge_pages += delta - needed;
+        }
+        for _ in 0..needed.unwrap_or(0) {
+            let node = held.pop_front().expect("as many as needed");
+            let page = self.nodes[node].held.pop_front().expect("of this node");
+            self.nodes[node].free.push(page);
+            self.resv_huge_pages += 1;
+            world.meanwhile(self);
+        }
+        for node in held {
+            let page = self.nodes[node].held.pop_front().expect("of this node");
+            if self.free_page(node, page) == Freed::GivenBack {
+                world.give_back(node);
+            }
+            world.meanwhile(self);
+        }
+        if needed.is_none() {
+            return false;
+        }
+        world.meanwhile(self);
+        // `allowed_mems_nr`.
+        let allowed: usize = nodes.iter().map(|node| self.nodes[*node].free.len()).sum();
+        if delta > allowed {
+            self.unreserve(delta, world);
+            return false;
+        }
+        true
+    }
+
+    /// `return_unused_surplus_pages`.
+    fn unreserve(&mut self, unused_resv_pages: usize, world: &mut dyn World) {
+        let mut left = unused_resv_pages;
+        world.meanwhile(self);
+        while left > 0 && self.surplus() > 0 {
+            self.resv_huge_pages -= 1;
+            left -= 1;
+            let Some(node) = self.remove(&world.memory_nodes(), true) else {
+                break;
+            };
+            world.give_back(node);
+            world.meanwhile(self);
+        }
+        self.resv_huge_pages -= left;
+    }
+
     /// `set_max_huge_pages`.
     fn resize(&mut self, count: usize, scope: &Scope, world: &mut dyn World) {
         let allowed = scope.nodes();
         let mut target = count;
         if let Scope::Node(node) = scope {
-            let here = self.nodes[*node].nr() - self.nodes[*node].surplus;
-            target = count.saturating_add(self.persistent() - here);
+            let elsewhere = self.persistent() as i128 - self.nodes[*node].persistent();
+            let wanted = (count as i128 + elsewhere).max(0);
+            target = usize::try_from(wanted).unwrap_or(usize::MAX);
         }
         world.meanwhile(self);
-
-        while self.surplus() > 0 && target > self.persistent() {
-            if !self.lower_surplus(&allowed) {
-                break;
-            }
-        }
-        let mut noretry = BTreeSet::new();
-        while target > self.persistent() {
-            if !self.grow_by_one(&allowed, &mut noretry, world) {
-                return;
-            }
+        if !self.grow(target, &allowed, world) {
+            return;
         }
         while self.min_count(target) < self.persistent() {
-            let Some(node) = self.remove(&allowed) else {
+            let Some(node) = self.remove(&allowed, false) else {
                 break;
             };
             world.give_back(node);
@@ -254,6 +412,15 @@ impl Resizable for Model {
             if !self.raise_surplus(&allowed) {
                 break;
             }
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let row = |node: &Node| [node.nr(), node.free.len(), node.surplus];
+        Counters {
+            rows: self.nodes.iter().map(row).collect(),
+            resv: self.resv_huge_pages,
+            overcommit: self.nr_overcommit_huge_pages,
         }
     }
 }

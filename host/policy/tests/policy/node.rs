@@ -84,6 +84,48 @@ fn adding_and_taking_out_twice() {
 }
 
 #[test]
+fn sets_from_words() {
+    // words, nodes
+    let table: [(&[u64], &[usize]); 8] = [
+        (&[], &[]),
+        (&[0], &[]),
+        (&[1], &[0]),
+        (&[1 << 63], &[63]),
+        (&[0, 1], &[64]),
+        (&[0b101, 0, 1 << 63], &[0, 2, 191]),
+        (
+            &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 << 63],
+            &[1023],
+        ),
+        // Past the end.
+        (&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1], &[960]),
+    ];
+    for (words, nodes) in table {
+        assert_eq!(NodeSet::from_words(words.iter().copied()), set(nodes));
+    }
+    let all = NodeSet::from_words(std::iter::repeat(u64::MAX));
+    assert_eq!(all.len(), MAX_NODES);
+}
+
+#[test]
+fn nodes_in_both_sets() {
+    // one, other, both
+    let table: [(&[usize], &[usize], &[usize]); 7] = [
+        (&[], &[], &[]),
+        (&[], &[0, 63], &[]),
+        (&[0], &[0], &[0]),
+        (&[0, 1, 2], &[1, 3], &[1]),
+        (&[0, 63, 64, 1023], &[63, 64, 65], &[63, 64]),
+        (&[0, 64], &[1, 65], &[]),
+        (&[1022, 1023], &[0, 1023], &[1023]),
+    ];
+    for (one, other, both) in table {
+        assert_eq!(set(one).and(&set(other)), set(both), "{one:?} {other:?}");
+        assert_eq!(set(other).and(&set(one)), set(both), "{one:?} {other:?}");
+    }
+}
+
+#[test]
 fn the_next_node_round_the_end() {
     // set, after, next
     let table: [(&[usize], usize, usize); 16] = [
@@ -206,7 +248,7 @@ fn finding_in_no_node_stays_where_it_was() {
 }
 
 proptest! {
-    #![proptest_config(cases(256))]
+    #![proptest_config(cases(256, file!()))]
 
     /// Any set behaves as a set of numbers does.
     #[test]

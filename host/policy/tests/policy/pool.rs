@@ -7,11 +7,12 @@ use std::ops::DerefMut;
 
 use rust_hugetlb::policy::count::PageCount;
 use rust_hugetlb::policy::node::{NodeId, MAX_NODES};
-use rust_hugetlb::policy::pool::{Counts, Fate, Pool};
+use rust_hugetlb::policy::pool::{Claim, Counts, Fate, Pool};
+use rust_hugetlb::policy::reserve::{self, Reserve};
 use rust_hugetlb::policy::resize::{Resize, Step};
 
 use crate::forged;
-use crate::shell::{id, row, set};
+use crate::shell::{id, row, set, sum};
 use crate::world::Row;
 
 fn pool(nodes: usize) -> Pool<Vec<Counts>> {
@@ -69,14 +70,14 @@ fn the_life_of_pages() {
     assert_eq!(row(pool.on(id(0))), [3, 3, 0]);
     assert_eq!(row(pool.on(id(1))), [1, 1, 0]);
     assert_eq!(row(pool.total()), [4, 4, 0]);
-    assert!(pool.take(id(0)) && pool.take(id(0)));
+    assert!(pool.take(id(0), Claim::Unreserved) && pool.take(id(0), Claim::Unreserved));
     assert_eq!(row(pool.on(id(0))), [3, 1, 0]);
     assert_eq!(row(pool.total()), [4, 2, 0]);
 
     // A page that is not surplus stays.
     assert_eq!(pool.put(id(0)), Fate::Keep);
     assert_eq!(row(pool.on(id(0))), [3, 2, 0]);
-    assert!(pool.take(id(0)));
+    assert!(pool.take(id(0), Claim::Unreserved));
 
     // The free ones go, the used ones become surplus and go when they are put.
     shrink_to_nothing(&mut pool, &[0, 1]);
@@ -95,7 +96,7 @@ fn only_the_surplus_of_its_own_node_sends_a_page_back() {
     let mut pool = pool(2);
     for node in [0, 1] {
         assert!(pool.add(id(node)));
-        assert!(pool.take(id(node)));
+        assert!(pool.take(id(node), Claim::Unreserved));
     }
     shrink_to_nothing(&mut pool, &[1]);
     assert_eq!(row(pool.on(id(0))), [1, 0, 0]);
@@ -108,11 +109,17 @@ fn only_the_surplus_of_its_own_node_sends_a_page_back() {
 #[test]
 fn nothing_to_take() {
     let mut pool = pool(2);
-    assert!(!pool.take(id(0)));
+    assert!(!pool.take(id(0), Claim::Unreserved));
     assert!(pool.add(id(1)));
-    assert!(!pool.take(id(0)), "a page of another node");
-    assert!(pool.take(id(1)));
-    assert!(!pool.take(id(1)), "the last one is in use");
+    assert!(
+        !pool.take(id(0), Claim::Unreserved),
+        "a page of another node"
+    );
+    assert!(pool.take(id(1), Claim::Unreserved));
+    assert!(
+        !pool.take(id(1), Claim::Unreserved),
+        "the last one is in use"
+    );
     assert_eq!(row(pool.total()), [1, 0, 0]);
 }
 
@@ -121,13 +128,13 @@ fn a_node_that_the_table_does_not_have() {
     for node in [2, 63, 64, 1023] {
         let mut pool = pool(2);
         assert!(!pool.add(id(node)));
-        assert!(!pool.take(id(node)));
+        assert!(!pool.take(id(node), Claim::Unreserved));
         assert_eq!(row(pool.on(id(node))), [0, 0, 0]);
         assert_eq!(row(pool.total()), [0, 0, 0]);
         assert!(pool.check());
     }
     let mut full = pool(MAX_NODES);
-    assert!(full.add(id(1023)) && full.take(id(1023)));
+    assert!(full.add(id(1023)) && full.take(id(1023), Claim::Unreserved));
 }
 
 #[test]
@@ -143,7 +150,12 @@ fn the_check_sees_each_wrong_number() {
         ("surplus too small", [2, 1, 0], [1, 0, 0], false),
         ("surplus too large", [2, 1, 1], [1, 0, 1], false),
         ("more free than there are", [0, 1, 0], [3, 0, 1], false),
-        ("more surplus than there are", [3, 1, 0], [0, 0, 1], false),
+        (
+            "more surplus than pages on a node",
+            [3, 1, 0],
+            [0, 0, 1],
+            true,
+        ),
         ("all free and surplus", [1, 1, 1], [2, 0, 0], true),
     ];
     for (name, first, second, holds) in table {
@@ -155,9 +167,139 @@ fn the_check_sees_each_wrong_number() {
 #[test]
 fn the_check_sees_a_page_put_twice() {
     let mut pool = pool(1);
-    assert!(pool.add(id(0)) && pool.take(id(0)));
+    assert!(pool.add(id(0)) && pool.take(id(0), Claim::Unreserved));
     assert_eq!(pool.put(id(0)), Fate::Keep);
     assert!(pool.check());
     let _ = pool.put(id(0));
     assert!(!pool.check());
+}
+
+#[test]
+fn surplus_pages_join_up_to_the_limit() {
+    for limit in [0, 1, 3] {
+        let mut pool = pool(2);
+        pool.set_overcommit(PageCount::new(limit));
+        assert_eq!(pool.overcommit().get(), limit);
+        for made in 0..limit {
+            assert!(pool.may_overcommit());
+            let node = id(made % 2);
+            if made == 0 {
+                assert!(pool.add_surplus(node));
+            } else {
+                assert!(pool.take_surplus(node, Claim::Unreserved));
+            }
+        }
+        assert!(!pool.may_overcommit());
+        for node in [0, 1] {
+            assert!(!pool.add_surplus(id(node)));
+            assert!(!pool.take_surplus(id(node), Claim::Unreserved));
+        }
+        assert_eq!(row(pool.total()), [limit, 0, limit]);
+        assert_eq!(row(pool.on(id(1))), [limit / 2, 0, limit / 2]);
+        // A lower limit takes none away, a higher one lets more in.
+        pool.set_overcommit(PageCount::ZERO);
+        assert!(!pool.may_overcommit());
+        assert_eq!(row(pool.total()), [limit, 0, limit]);
+        pool.set_overcommit(PageCount::MAX);
+        assert!(pool.may_overcommit());
+        assert!(pool.check());
+    }
+    let mut pool = pool(2);
+    pool.set_overcommit(PageCount::MAX);
+    assert!(!pool.add_surplus(id(2)), "no such node");
+    assert!(!pool.take_surplus(id(2), Claim::Reserved), "no such node");
+    assert_eq!(pool.resv(), PageCount::ZERO);
+    assert!(pool.check());
+}
+
+/// A pool with these pages on two nodes, of which so many are promised.
+fn promised(first: Row, second: Row, resv: usize) -> Pool<forged::Forged> {
+    let mut pool = forged::pool(sum(&[first, second]), &[first, second], NodeId::FIRST);
+    let mut reserve = Reserve::new(PageCount::new(resv));
+    assert_eq!(reserve.next(&mut pool), reserve::Step::Done(Ok(())));
+    pool
+}
+
+#[test]
+fn promised_pages_are_for_those_who_have_promises() {
+    // resv, available, whether an unreserved and a reserved page of node 0, of node 1 can be had
+    let table = [
+        (0, 3, true, false),
+        (1, 2, true, false),
+        (2, 1, true, false),
+        (3, 0, false, false),
+    ];
+    for (resv, available, unreserved, elsewhere) in table {
+        let pool = || promised([3, 3, 0], [1, 0, 0], resv);
+        assert_eq!(pool().available().get(), available);
+        assert_eq!(pool().take(id(0), Claim::Unreserved), unreserved, "{resv}");
+        assert_eq!(pool().take(id(1), Claim::Unreserved), elsewhere, "{resv}");
+        if resv == 0 {
+            continue;
+        }
+        let mut taken = pool();
+        assert!(!taken.take(id(1), Claim::Reserved), "nothing free there");
+        assert_eq!(taken.resv().get(), resv);
+        assert!(taken.take(id(0), Claim::Reserved));
+        assert_eq!(taken.resv().get(), resv - 1);
+        assert_eq!(taken.available().get(), available);
+        assert_eq!(row(taken.on(id(0))), [3, 2, 0]);
+        assert!(taken.check());
+    }
+}
+
+#[test]
+fn a_promise_can_be_kept_by_a_surplus_page() {
+    let mut pool = promised([1, 1, 0], [0, 0, 0], 1);
+    assert!(!pool.take_surplus(id(1), Claim::Reserved), "the limit");
+    assert_eq!(pool.resv(), PageCount::ONE);
+    pool.set_overcommit(PageCount::ONE);
+    assert!(pool.take_surplus(id(1), Claim::Reserved));
+    assert_eq!(pool.resv(), PageCount::ZERO);
+    assert_eq!(row(pool.on(id(1))), [1, 0, 1]);
+    assert!(
+        pool.take(id(0), Claim::Unreserved),
+        "it is not promised now"
+    );
+
+    let mut pool = promised([1, 1, 0], [0, 0, 0], 1);
+    pool.set_overcommit(PageCount::ONE);
+    assert!(pool.take_surplus(id(1), Claim::Unreserved));
+    assert_eq!(pool.resv(), PageCount::ONE, "that is another's");
+}
+
+#[test]
+fn an_unused_page_is_promised_again_even_if_its_node_has_surplus() {
+    for surplus in [0, 1, 2] {
+        let mut pool = promised([2, 1, surplus], [0, 0, 0], 0);
+        pool.unuse_reserved(id(0));
+        assert_eq!(row(pool.total()), [2, 2, surplus]);
+        assert_eq!(pool.resv(), PageCount::ONE);
+        assert!(pool.check());
+    }
+}
+
+#[test]
+fn the_check_sees_more_promises_than_free_pages() {
+    let mut pool = promised([1, 1, 0], [0, 0, 0], 1);
+    assert!(pool.check());
+    // A user without a promise says it has one.
+    assert!(pool.take(id(0), Claim::Reserved));
+    pool.unuse_reserved(id(5));
+    assert!(!pool.check());
+}
+
+/// As on hugetlb: then the node has more surplus than pages, the pool has not.
+#[test]
+fn free_pages_of_a_node_that_is_all_surplus_go_too() {
+    let mut pool = promised([2, 2, 2], [2, 2, 0], 0);
+    let mut resize = Resize::to_total(PageCount::ZERO, set(&[0, 1]));
+    for node in [0, 1] {
+        assert_eq!(resize.next(&mut pool), Step::GiveBack { node: id(node) });
+        assert!(pool.check());
+    }
+    assert_eq!(resize.next(&mut pool), Step::Done);
+    assert!(pool.check());
+    assert_eq!(row(pool.on(id(0))), [1, 1, 2]);
+    assert_eq!(row(pool.on(id(1))), [1, 1, 0]);
 }

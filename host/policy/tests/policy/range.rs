@@ -11,6 +11,64 @@ const GIB: usize = 1 << 30;
 const BASE_SHIFT: u32 = 12;
 const MAX: usize = usize::MAX;
 
+#[test]
+fn ranges_of_pages() {
+    // first, end, pages
+    let table = [
+        (0, 0, 0),
+        (0, 1, 1),
+        (3, 7, 4),
+        (7, 3, 0),
+        (5, 5, 0),
+        (0, MAX, MAX),
+        (MAX - 1, MAX, 1),
+        (MAX, MAX, 0),
+        (MAX, 0, 0),
+    ];
+    for (first, end, pages) in table {
+        let range = FileRange { first, end };
+        assert_eq!(range.count().get(), pages, "{range:?}");
+        assert_eq!(range.is_empty(), pages == 0, "{range:?}");
+        assert_eq!(range.intersection(range), range);
+    }
+    assert!(FileRange::default().is_empty());
+    for index in [0, 1, 511, MAX - 1] {
+        let end = index + 1;
+        assert_eq!(FileRange::only(index), FileRange { first: index, end });
+    }
+    // No range has a page after which there is no index.
+    assert!(FileRange::only(MAX).is_empty());
+}
+
+#[test]
+fn pages_in_both_ranges() {
+    // one, other, both; none: none
+    let table = [
+        ((0, 4), (2, 6), Some((2, 4))),
+        ((0, 4), (1, 3), Some((1, 3))),
+        ((0, 4), (0, 4), Some((0, 4))),
+        ((0, 4), (3, 9), Some((3, 4))),
+        ((0, MAX), (MAX - 1, MAX), Some((MAX - 1, MAX))),
+        ((0, 4), (4, 6), None),
+        ((0, 4), (5, 6), None),
+        ((0, 4), (2, 2), None),
+        ((0, 0), (0, MAX), None),
+    ];
+    for ((first, end), (other_first, other_end), both) in table {
+        let one = FileRange { first, end };
+        let other = FileRange {
+            first: other_first,
+            end: other_end,
+        };
+        for common in [one.intersection(other), other.intersection(one)] {
+            match both {
+                Some((first, end)) => assert_eq!(common, FileRange { first, end }),
+                None => assert!(common.is_empty(), "{one:?} {other:?}: {common:?}"),
+            }
+        }
+    }
+}
+
 /// A shared mapping; the offset in bytes.
 fn map(size: HugeSize, start: usize, length: usize, offset: u128) -> Result<FileRange, Refusal> {
     MapRequest {

@@ -5,8 +5,10 @@
 //! A trace names the nodes in the order of the steps: `0!` a page of node 0 was asked for with all
 //! effort, `0` with less; a `-` behind it: in vain; `<0` a page of node 0 was given back.
 
+use rust_hugetlb::policy::pool::Claim;
+
 use crate::shell::Shell;
-use crate::world::{Resizable, Row, Scope, Users, World};
+use crate::world::{Hugetlb, Row, Scope, World};
 
 /// A page allocator with so many pages on each node, which writes the trace.
 pub(crate) struct Machine {
@@ -21,6 +23,10 @@ pub(crate) struct Machine {
 }
 
 impl World for Machine {
+    fn memory_nodes(&self) -> Vec<usize> {
+        Vec::from_iter(0..self.memory.len())
+    }
+
     fn alloc(&mut self, node: usize, hard: bool) -> bool {
         let got = self.memory[node] > 0 && !self.bad_luck.contains(&self.asks);
         self.asks += 1;
@@ -40,7 +46,7 @@ impl World for Machine {
         self.asks >= self.signal_after
     }
 
-    fn meanwhile(&mut self, _: &mut dyn Users) {}
+    fn meanwhile(&mut self, _: &mut dyn Hugetlb) {}
 }
 
 /// A pool and the machine around it.
@@ -72,6 +78,21 @@ impl Story {
         self.machine.trace.join(" ")
     }
 
+    /// Reserves for somebody who may use these nodes. The trace, and whether it was granted.
+    pub(crate) fn reserve(&mut self, count: usize, nodes: &[usize]) -> (String, bool) {
+        self.machine.asks = 0;
+        self.machine.trace.clear();
+        let granted = self.pool.reserve(count, nodes, &mut self.machine);
+        (self.machine.trace.join(" "), granted)
+    }
+
+    /// Ends so many promises and returns the trace.
+    pub(crate) fn unreserve(&mut self, count: usize) -> String {
+        self.machine.trace.clear();
+        self.pool.unreserve(count, &mut self.machine);
+        self.machine.trace.join(" ")
+    }
+
     /// A resize of the whole pool by all nodes.
     pub(crate) fn all(&mut self, count: usize) -> String {
         let nodes = Vec::from_iter(0..self.machine.memory.len());
@@ -86,7 +107,7 @@ impl Story {
     /// So many pages of this node get a user.
     pub(crate) fn take(&mut self, node: usize, pages: usize) {
         for _ in 0..pages {
-            assert!(self.pool.take(node));
+            assert!(self.pool.take(node, Claim::Unreserved));
         }
     }
 
