@@ -164,8 +164,10 @@ fn resize_amid_others(choices: &mut Choices, bounds: Bounds, tally: &mut Tally) 
     let scopes = scopes(bounds);
     let scope = &scopes[choices.pick(scopes.len())];
     let nodes = scope.nodes();
-    let persistent =
-        |pool: &Shell| Vec::from_iter((0..bounds.nodes).map(|n| pool.persistent_on(n)));
+    let persistent = |pool: &Shell| {
+        let on = |node| usize::try_from(pool.persistent_on(&[node])).expect("no more surplus");
+        Vec::from_iter((0..bounds.nodes).map(on))
+    };
     let here = |pages: &[usize]| nodes.iter().map(|node| pages[*node]).sum::<usize>();
     let before = persistent(&pool);
     let had = here(&before);

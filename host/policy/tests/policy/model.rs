@@ -6,8 +6,8 @@
 //! Follows mm/hugetlb.c line by line, never the code under test, but for what the module does
 //! otherwise on purpose (see the `DEVIATIONS.md` of the project for what of it users can see):
 //!
-//! - the size that a write to a node's file asks for is reckoned without bounds (hugetlb's
-//!   `unsigned int` wraps where a node has more surplus than pages);
+//! - a count for a node is a number: hugetlb's wraps if that node has more surplus than pages, or the
+//!   others together do;
 //! - a page that goes back unused with its reservation stays even if its node has surplus (hugetlb
 //!   gives it to the page allocator, and more is promised than is free);
 //! - the lock is dropped after each page, and all is decided anew: a page that a resize got joins
@@ -40,7 +40,7 @@ impl Node {
         self.free.len() + self.used.len() + self.held.len()
     }
 
-    /// Below zero where free pages of a node went that is all surplus.
+    /// Below zero if free pages went while all were surplus.
     fn persistent(&self) -> i128 {
         self.nr() as i128 - self.surplus as i128
     }
@@ -127,8 +127,8 @@ impl Model {
 
     /// `persistent_huge_pages`.
     fn persistent(&self) -> usize {
-        let persistent: i128 = self.nodes.iter().map(Node::persistent).sum();
-        usize::try_from(persistent).expect("surplus is part of all")
+        let nr: usize = self.nodes.iter().map(Node::nr).sum();
+        nr - self.surplus()
     }
 
     /// `available_huge_pages`.
@@ -394,8 +394,8 @@ impl Hugetlb for Model {
         let mut target = count;
         if let Scope::Node(node) = scope {
             let elsewhere = self.persistent() as i128 - self.nodes[*node].persistent();
-            let wanted = (count as i128 + elsewhere).max(0);
-            target = usize::try_from(wanted).unwrap_or(usize::MAX);
+            let total = (count as i128 + elsewhere).max(0);
+            target = usize::try_from(total).unwrap_or(usize::MAX);
         }
         world.meanwhile(self);
         if !self.grow(target, &allowed, world) {

@@ -150,12 +150,8 @@ fn the_check_sees_each_wrong_number() {
         ("surplus too small", [2, 1, 0], [1, 0, 0], false),
         ("surplus too large", [2, 1, 1], [1, 0, 1], false),
         ("more free than there are", [0, 1, 0], [3, 0, 1], false),
-        (
-            "more surplus than pages on a node",
-            [3, 1, 0],
-            [0, 0, 1],
-            true,
-        ),
+        // As with hugetlb.
+        ("more surplus than pages here", [3, 1, 0], [0, 0, 1], true),
         ("all free and surplus", [1, 1, 1], [2, 0, 0], true),
     ];
     for (name, first, second, holds) in table {
@@ -289,17 +285,48 @@ fn the_check_sees_more_promises_than_free_pages() {
     assert!(!pool.check());
 }
 
-/// As on hugetlb: then the node has more surplus than pages, the pool has not.
+/// As with hugetlb: then it has more surplus than pages.
 #[test]
-fn free_pages_of_a_node_that_is_all_surplus_go_too() {
+fn a_node_that_is_all_surplus_gives_free_pages_too() {
     let mut pool = promised([2, 2, 2], [2, 2, 0], 0);
-    let mut resize = Resize::to_total(PageCount::ZERO, set(&[0, 1]));
-    for node in [0, 1] {
-        assert_eq!(resize.next(&mut pool), Step::GiveBack { node: id(node) });
-        assert!(pool.check());
-    }
-    assert_eq!(resize.next(&mut pool), Step::Done);
-    assert!(pool.check());
+    shrink_to_nothing(&mut pool, &[0, 1]);
     assert_eq!(row(pool.on(id(0))), [1, 1, 2]);
     assert_eq!(row(pool.on(id(1))), [1, 1, 0]);
+    assert_eq!(pool.on(id(0)).persistent(), PageCount::ZERO);
+    assert!(pool.check());
+
+    // What is written for a node is what it gets.
+    let mut resize = Resize::to_node(PageCount::ONE, id(0), &pool);
+    assert_eq!(resize.next(&mut pool), Step::Done);
+    assert_eq!(row(pool.on(id(0))), [1, 1, 0]);
+    assert_eq!(row(pool.on(id(1))), [1, 1, 0]);
+}
+
+/// What a resize of one node asks for if there is plenty.
+#[test]
+fn a_count_for_a_node_where_some_have_more_surplus_than_pages() {
+    // nodes, count for node 0, pages that are asked for
+    let table = [
+        ([[0, 0, 1], [2, 0, 0]], 0, 0),
+        ([[0, 0, 1], [2, 0, 0]], 1, 1),
+        ([[0, 0, 1], [2, 0, 0]], 3, 3),
+        ([[1, 0, 2], [2, 0, 0]], 3, 2),
+        // The others together have.
+        ([[2, 0, 0], [0, 0, 1]], 2, 0),
+        ([[2, 0, 0], [0, 0, 1]], 3, 1),
+        ([[2, 0, 0], [0, 0, 2]], 2, 0),
+        ([[2, 0, 0], [0, 0, 2]], 4, 2),
+    ];
+    for ([first, second], count, asked) in table {
+        let mut pool = promised(first, second, 0);
+        let mut resize = Resize::to_node(PageCount::new(count), id(0), &pool);
+        let mut asks = 0;
+        while let Step::Alloc { node, .. } = resize.next(&mut pool) {
+            assert!(resize.allocated(node, &mut pool));
+            asks += 1;
+        }
+        assert_eq!(asks, asked, "{first:?} {second:?} to {count}");
+        let [nr, _, surplus] = row(pool.on(id(0)));
+        assert_eq!(nr, surplus + count, "{first:?} {second:?} to {count}");
+    }
 }

@@ -31,15 +31,21 @@ pub(crate) fn nearest() -> impl Strategy<Value = Vec<usize>> {
     ]
 }
 
-/// The pages of each node before the first operation: none, or any.
+/// The pages of each node before the first operation: none, or any. A node can have more surplus
+/// than pages if those before it make up for it.
 pub(crate) fn pages() -> impl Strategy<Value = Vec<Row>> {
-    let row = (0..4_usize, 0..4_usize)
-        .prop_flat_map(|(free, used)| (Just(free + used), Just(free), 0..=free + used))
-        .prop_map(|(nr, free, surplus)| [nr, free, surplus]);
-    prop_oneof![
-        Just(vec![[0; 3]; NODES.len()]),
-        prop::collection::vec(row, NODES.len()),
-    ]
+    let row = (0..4_usize, 0..4_usize, 0..8_usize);
+    let rows = prop::collection::vec(row, NODES.len()).prop_map(|rows| {
+        let mut persistent = 0;
+        let row = |(free, used, surplus): (usize, usize, usize)| {
+            let nr = free + used;
+            let surplus = surplus.min(persistent + nr);
+            persistent = persistent + nr - surplus;
+            [nr, free, surplus]
+        };
+        Vec::from_iter(rows.into_iter().map(row))
+    });
+    prop_oneof![Just(vec![[0; 3]; NODES.len()]), rows]
 }
 
 /// A table for all nodes, with these values for those there are.

@@ -158,6 +158,41 @@ fn a_file_ends_before_2_to_the_63() {
     }
 }
 
+/// What is wrong with a mapping in several ways is refused for the first of them, as by the kernel.
+#[test]
+fn which_refusal_comes_first() {
+    // length, base page offset, refusal
+    let table = [
+        (MAX, 0, Overflow),
+        (1 << 63, 0, Overflow),
+        (1 << 63, 1, Overflow),
+        ((1 << 63) - 1, 0, Unaligned),
+        ((1 << 63) - 1, 1, Overflow),
+        (4096, MAX, Overflow),
+        (4096, 1 << 51, Overflow),
+        (4096, (1 << 51) - 1, Overflow),
+        (4096, (1 << 51) - 2, Unaligned),
+        (2 * MIB, (1 << 51) - 512, Overflow),
+        (2 * MIB, (1 << 51) - 513, Unaligned),
+        (0, 1 << 51, Overflow),
+        (0, (1 << 51) - 1, Unaligned),
+    ];
+    for (length, base_page_offset, refusal) in table {
+        let request = MapRequest {
+            start: 0,
+            length,
+            base_page_offset,
+            shared: true,
+        };
+        assert_eq!(request.check(Size2M), Err(refusal), "{request:?}");
+        let private = MapRequest {
+            shared: false,
+            ..request
+        };
+        assert_eq!(private.check(Size2M), Err(Private), "{private:?}");
+    }
+}
+
 #[test]
 fn no_private_mapping() {
     for (length, base_page_offset) in [(2 * MIB, 0), (3 * MIB, 0), (2 * MIB, 1), (0, MAX)] {

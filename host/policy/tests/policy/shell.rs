@@ -99,8 +99,8 @@ impl Shell {
         }
         let Counters { rows, resv, .. } = self.counters();
         assert_eq!(self.total(), sum(&rows), "{self:?}");
-        assert!(resv <= self.total()[1], "{self:?}");
-        assert!(self.total()[2] <= self.total()[0], "{self:?}");
+        let [nr, free, surplus] = self.total();
+        assert!(resv <= free && surplus <= nr, "{self:?}");
     }
 
     /// All persistent pages.
@@ -108,15 +108,11 @@ impl Shell {
         self.counts.total().persistent().get()
     }
 
-    /// The persistent pages of one node.
-    pub(crate) fn persistent_on(&self, node: usize) -> usize {
-        self.counts.on(id(node)).persistent().get()
-    }
-
-    /// The same, below zero where a node has more surplus than pages.
-    pub(crate) fn balance_on(&self, node: usize) -> i64 {
-        let [nr, _, surplus] = row(self.counts.on(id(node)));
-        nr as i64 - surplus as i64
+    /// The persistent pages of these nodes: below zero if there is more surplus than pages.
+    pub(crate) fn persistent_on(&self, nodes: &[usize]) -> isize {
+        let rows = nodes.iter().map(|node| row(self.counts.on(id(*node))));
+        let here = |[nr, _, surplus]: Row| nr as isize - surplus as isize;
+        rows.map(here).sum()
     }
 
     /// The totals.
