@@ -152,7 +152,8 @@ int main(int argc, char **argv)
 	before = count_free();
 	base = rust_hugetlb_map(fd, PAGES);
 	if (base == MAP_FAILED)
-		die("map 4 pages", "see mmap(2)");
+		die("map 4 pages", errno == ENOMEM ?
+			"write a larger count to " RUST_HUGETLB_POOL "nr_hugepages" : "see mmap(2)");
 	if (rust_hugetlb_populate(base, PAGES))
 		die("take 4 pages from the pool",
 		    "write a larger count to " RUST_HUGETLB_POOL "nr_hugepages");

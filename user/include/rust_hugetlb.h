@@ -3,8 +3,10 @@
  * Huge pages of the rust_hugetlb kernel module, for C programs.
  *
  * Every function returns what the system call under it returns and leaves its errno. Pages are
- * 2 MiB. A page is taken from the pool at the first touch; with the pool empty that touch is a
- * SIGBUS, so call rust_hugetlb_populate() first where an error is wanted instead.
+ * 2 MiB. A page is taken from the pool at the first touch. rust_hugetlb_map() reserves it before;
+ * after rust_hugetlb_map_unreserved(), or where a memory policy or a cpuset keeps the task from the
+ * nodes that have free pages, there may be none, and the touch is a SIGBUS: call
+ * rust_hugetlb_populate() first where an error is wanted instead.
  */
 #ifndef RUST_HUGETLB_H
 #define RUST_HUGETLB_H
@@ -25,8 +27,10 @@
 #define RUST_HUGETLB_DEVICE_2M "/dev/rust_hugetlb-2M"
 #define RUST_HUGETLB_POOL "/sys/kernel/rust_hugetlb/hugepages-2048kB/"
 
-/* Opens a new, empty huge file: a descriptor, or -1. It stays open across exec only after
- * rust_hugetlb_keep_on_exec(). */
+/*
+ * Opens a new, empty huge file: a descriptor, or -1. It stays open across exec only after
+ * rust_hugetlb_keep_on_exec().
+ */
 static inline int rust_hugetlb_open(void)
 {
 	return open(RUST_HUGETLB_DEVICE, O_RDWR | O_CLOEXEC);
@@ -38,9 +42,8 @@ static inline int rust_hugetlb_keep_on_exec(int fd)
 	return fcntl(fd, F_SETFD, 0);
 }
 
-/* Maps the first pages of the huge file shared, readable and writable: their address, or
- * MAP_FAILED. */
-static inline void *rust_hugetlb_map(int fd, size_t pages)
+/* rust_hugetlb_map() with more flags for mmap. */
+static inline void *rust_hugetlb_map_flags(int fd, size_t pages, int flags)
 {
 	size_t bytes;
 
@@ -48,11 +51,28 @@ static inline void *rust_hugetlb_map(int fd, size_t pages)
 		errno = ENOMEM;
 		return MAP_FAILED;
 	}
-	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0);
 }
 
-/* Unmaps what rust_hugetlb_map() mapped: 0, or -1. The pages stay with the huge file until its
- * last descriptor and mapping are gone. */
+/*
+ * Maps the first pages of the huge file shared, readable and writable, and reserves those that
+ * nobody reserved or touched yet: their address, or MAP_FAILED (ENOMEM: the pool has too few).
+ */
+static inline void *rust_hugetlb_map(int fd, size_t pages)
+{
+	return rust_hugetlb_map_flags(fd, pages, 0);
+}
+
+/* The same without a reservation: the pool may have fewer pages. */
+static inline void *rust_hugetlb_map_unreserved(int fd, size_t pages)
+{
+	return rust_hugetlb_map_flags(fd, pages, MAP_NORESERVE);
+}
+
+/*
+ * Unmaps what rust_hugetlb_map() mapped: 0, or -1. The pages stay with the huge file until its
+ * last descriptor and mapping are gone.
+ */
 static inline int rust_hugetlb_unmap(void *base, size_t pages)
 {
 	return munmap(base, pages * RUST_HUGETLB_PAGE_SIZE);

@@ -20,9 +20,14 @@
 //!
 //! # A page that cannot be had
 //!
-//! A page is taken from the pool at the first touch. With the pool empty that touch is a `SIGBUS`,
-//! which no library can turn into an error. [`HugeMapping::populate`] takes all pages at once and
-//! returns an [`Error`] instead: call it first.
+//! Making a mapping reserves its pages, which is an [`Error`] (`ENOMEM`) where the pool has too few;
+//! once it is made, the first touch of each page finds one. Only where a memory policy or a cpuset
+//! keeps the task from the nodes that have free pages, the touch still is a `SIGBUS`, which no
+//! library can turn into an error. [`HugeMapping::populate`] takes all pages at once and returns an
+//! error instead.
+//!
+//! [`HugeMapping::new_unreserved`] reserves nothing: a mapping larger than the pool, for a program
+//! that touches few of its pages. Populate it, or expect the `SIGBUS`.
 
 mod error;
 mod mapping;

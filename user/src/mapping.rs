@@ -35,38 +35,45 @@ unsafe impl Send for HugeMapping {}
 unsafe impl Sync for HugeMapping {}
 
 impl HugeMapping {
-    /// Opens [`DEVICE`], a new and empty huge file, and maps `pages` pages of it.
+    /// Opens [`DEVICE`], a new and empty huge file, and maps `pages` pages of it, reserved in the
+    /// pool.
     pub fn new(pages: usize) -> Result<Self, Error> {
         Self::open(DEVICE, pages)
     }
 
-    /// Opens the device node `path`, a new and empty huge file, and maps `pages` pages of it.
+    /// Opens [`DEVICE`] and maps `pages` pages, none of them reserved: the pool may have fewer.
+    ///
+    /// A touch of a page that the pool does not have then is a `SIGBUS`;
+    /// [`populate`](Self::populate) is how to find out.
+    pub fn new_unreserved(pages: usize) -> Result<Self, Error> {
+        Self::map(open_node(DEVICE.as_ref())?, pages, libc::MAP_NORESERVE)
+    }
+
+    /// Opens the device node `path`, a new and empty huge file, and maps `pages` pages of it,
+    /// reserved in the pool.
     pub fn open(path: impl AsRef<Path>, pages: usize) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(|error| {
-                Error::from_io(format!("open {}", path.display()), &error, open_remedy)
-            })?;
-        Self::from_fd(file.into(), pages)
+        Self::from_fd(open_node(path.as_ref())?, pages)
     }
 
     /// Maps the first `pages` pages of the huge file behind `file`, which another process passed
-    /// or a parent left open.
+    /// or a parent left open. Those that nobody reserved or touched yet are reserved now.
     pub fn from_fd(file: OwnedFd, pages: usize) -> Result<Self, Error> {
+        Self::map(file, pages, 0)
+    }
+
+    /// The same, with `flags` for mmap beside MAP_SHARED.
+    fn map(file: OwnedFd, pages: usize, flags: libc::c_int) -> Result<Self, Error> {
         let action = || format!("map {pages} pages");
         let bytes = pages
             .checked_mul(HUGE_PAGE_SIZE)
-            .ok_or_else(|| Error::new(action(), libc::ENOMEM, map_remedy(libc::ENOMEM)))?;
+            .ok_or_else(|| Error::new(action(), libc::ENOMEM, "ask for fewer pages"))?;
         // SAFETY: Without MAP_FIXED and with no address asked for, no existing memory changes.
         let base = unsafe {
             libc::mmap(
                 ptr::null_mut(),
                 bytes,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
+                libc::MAP_SHARED | flags,
                 file.as_raw_fd(),
                 0,
             )
@@ -250,6 +257,15 @@ impl Drop for HugeMapping {
     }
 }
 
+fn open_node(path: &Path) -> Result<OwnedFd, Error> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|error| Error::from_io(format!("open {}", path.display()), &error, open_remedy))?;
+    Ok(file.into())
+}
+
 fn open_remedy(errno: i32) -> &'static str {
     match errno {
         libc::ENOENT | libc::ENODEV | libc::ENXIO => "load the module: insmod rust_hugetlb.ko",
@@ -266,7 +282,9 @@ fn map_remedy(errno: i32) -> &'static str {
         libc::EINVAL => "ask for one page or more of a descriptor of the module's device node",
         libc::ENODEV => "pass a descriptor of the module's device node",
         libc::EACCES => "open the device node for reading and writing",
-        libc::ENOMEM => "ask for fewer pages or unmap others",
+        libc::ENOMEM => {
+            "the pool has too few pages that nobody uses or has reserved: write a larger count to /sys/kernel/rust_hugetlb/hugepages-2048kB/nr_hugepages, or ask for fewer pages"
+        }
         _ => "see mmap(2)",
     }
 }

@@ -8,6 +8,7 @@
 //! another through [`link::Link`]s, never by sleeping; what the kernel gives back
 //! asynchronously is awaited by [`poll::until`], which ends.
 
+pub mod beside;
 pub mod bus;
 pub mod check;
 pub mod child;
@@ -18,6 +19,7 @@ pub mod link;
 pub mod map;
 pub mod memory;
 pub mod pipe;
+pub mod policy;
 pub mod poll;
 pub mod pool;
 pub mod smaps;

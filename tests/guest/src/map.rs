@@ -33,6 +33,14 @@ impl Request {
         }
     }
 
+    /// The same with MAP_NORESERVE: the pool need not have the pages.
+    pub fn unreserved(self) -> Self {
+        Self {
+            flags: self.flags | libc::MAP_NORESERVE,
+            ..self
+        }
+    }
+
     /// Maps `file` so.
     pub fn map(self, file: &impl AsRawFd) -> Result<Map, Errno> {
         self.map_fd(file.as_raw_fd())
@@ -81,6 +89,13 @@ impl Map {
         Ok(Request::pages(pages).map(&crate::device::open()?)?)
     }
 
+    /// The same with MAP_NORESERVE.
+    pub fn of_new_file_unreserved(pages: usize) -> Check<Self> {
+        Ok(Request::pages(pages)
+            .unreserved()
+            .map(&crate::device::open()?)?)
+    }
+
     /// Addresses with nothing behind them, for MAP_FIXED inside; aligned to a huge page.
     pub fn reserve(pages: usize) -> Check<(Self, *mut u8)> {
         let request = Request {
@@ -95,6 +110,10 @@ impl Map {
 
     pub fn base(&self) -> *mut u8 {
         self.base
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub fn pages(&self) -> usize {

@@ -2,9 +2,12 @@
 
 //! How much memory the page allocator has.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 
-use crate::{Check, Fail};
+use crate::{check, Check, Fail};
+
+const BASE_PAGE: u64 = 4096;
 
 /// Free KiB: MemFree, and the pages that wait in the allocator's per-CPU lists, which MemFree
 /// leaves out although a freed huge page may lie there.
@@ -28,4 +31,25 @@ pub fn meminfo(name: &str) -> Check<u64> {
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
         .ok_or_else(|| Fail(format!("no {name} in /proc/meminfo")))?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// The number of the page frame at an address of this process, which must be mapped.
+pub fn frame_of(address: *const u8) -> Check<u64> {
+    let entry = entry("/proc/self/pagemap", address as u64 / BASE_PAGE)?;
+    check!(entry >> 63 != 0, "nothing is mapped at {address:?}");
+    Ok(entry & ((1 << 55) - 1))
+}
+
+/// Whether a page frame is the first of a compound page, as each huge page is until the page
+/// allocator has it back.
+pub fn is_compound(frame: u64) -> Check<bool> {
+    const KPF_COMPOUND_HEAD: u64 = 15;
+    Ok(entry("/proc/kpageflags", frame)? & (1 << KPF_COMPOUND_HEAD) != 0)
+}
+
+/// The word of that number in a file of words.
+fn entry(path: &str, number: u64) -> Check<u64> {
+    let mut word = [0; 8];
+    File::open(path)?.read_exact_at(&mut word, number * 8)?;
+    Ok(u64::from_ne_bytes(word))
 }

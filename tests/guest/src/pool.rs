@@ -2,6 +2,7 @@
 
 //! The counters of a pool: the module's, and hugetlb's of the same guest to compare with.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::os::fd::AsRawFd;
 
@@ -30,11 +31,18 @@ pub const HUGETLB: Pool = Pool {
 };
 
 /// One node's counters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct NodeCounts {
     pub nr: u64,
     pub free: u64,
     pub surplus: u64,
+}
+
+/// Short, so that the reason of a failure has room for all nodes of two pools.
+impl fmt::Debug for NodeCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.nr, self.free, self.surplus).fmt(f)
+    }
 }
 
 /// All counters that both pools have, at one moment.
@@ -42,7 +50,9 @@ pub struct NodeCounts {
 pub struct Counts {
     pub nr: u64,
     pub free: u64,
+    pub resv: u64,
     pub surplus: u64,
+    pub overcommit: u64,
     pub nodes: Vec<NodeCounts>,
 }
 
@@ -69,6 +79,16 @@ impl Pool {
         number(&self.file("surplus_hugepages"))
     }
 
+    /// Free pages that are promised to mappings.
+    pub fn resv(self) -> Check<u64> {
+        number(&self.file("resv_hugepages"))
+    }
+
+    /// How many surplus pages may be made.
+    pub fn overcommit(self) -> Check<u64> {
+        number(&self.file("nr_overcommit_hugepages"))
+    }
+
     /// Pages that only a GUP user still holds (the module's pool alone counts them).
     pub fn pinned(self) -> Check<u64> {
         number(&self.file("pinned_hugepages"))
@@ -86,7 +106,9 @@ impl Pool {
         Ok(Counts {
             nr: self.nr()?,
             free: self.free()?,
+            resv: self.resv()?,
             surplus: self.surplus()?,
+            overcommit: self.overcommit()?,
             nodes: online_nodes()?
                 .into_iter()
                 .map(node)
@@ -97,6 +119,16 @@ impl Pool {
     /// Writes a count to `nr_hugepages`.
     pub fn set(self, count: u64) -> Check {
         write_number(&self.file("nr_hugepages"), count)
+    }
+
+    /// Writes a count to `nr_hugepages_mempolicy`.
+    pub fn set_by_policy(self, count: u64) -> Check {
+        write_number(&self.file("nr_hugepages_mempolicy"), count)
+    }
+
+    /// Writes a count to `nr_overcommit_hugepages`.
+    pub fn set_overcommit(self, count: u64) -> Check {
+        write_number(&self.file("nr_overcommit_hugepages"), count)
     }
 
     /// Writes a count to a node's `nr_hugepages`.
@@ -120,6 +152,7 @@ impl Pool {
 pub struct Resized {
     pool: Pool,
     before: u64,
+    overcommit: u64,
 }
 
 impl Resized {
@@ -128,16 +161,22 @@ impl Resized {
         Self::of(OURS, count)
     }
 
-    /// Gives `pool` exactly `count` pages, all free.
+    /// Gives `pool` exactly `count` pages, all free, none reserved, and no overcommit.
     pub fn of(pool: Pool, count: u64) -> Check<Self> {
         let resized = Self {
             pool,
             before: pool.nr()?,
+            overcommit: pool.overcommit()?,
         };
+        pool.set_overcommit(0)?;
         pool.set(count)?;
         same!(pool.nr()?, count, "nr_hugepages after writing {count}");
         pool.settles_at_free(count)?;
-        same!(pool.surplus()?, 0, "surplus_hugepages of an unused pool");
+        same!(
+            (pool.surplus()?, pool.resv()?),
+            (0, 0),
+            "surplus_hugepages and resv_hugepages of an unused pool"
+        );
         Ok(resized)
     }
 }
@@ -146,6 +185,7 @@ impl Drop for Resized {
     fn drop(&mut self) {
         // The test has its verdict already; the next one checks what it needs.
         let _ = self.pool.set(self.before);
+        let _ = self.pool.set_overcommit(self.overcommit);
     }
 }
 

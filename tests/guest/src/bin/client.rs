@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         mapping_is_huge_and_given_back,
         both_nodes_open,
         pool_counts_are_those_of_sysfs,
+        a_mapping_larger_than_the_pool_is_an_error,
         populate_is_an_error_when_the_pool_ends,
         passed_to_a_process,
         inherited_by_a_program,
@@ -68,9 +69,28 @@ fn pool_counts_are_those_of_sysfs() -> Check {
     Ok(())
 }
 
+fn a_mapping_larger_than_the_pool_is_an_error() -> Check {
+    let _pool = Resized::ours(2)?;
+    let mapping = HugeMapping::new(1)?;
+    // Of the pool's two pages one is promised, though nobody touched it.
+    match HugeMapping::new(2) {
+        Ok(_) => fail!("reserving 2 pages of 1 succeeded"),
+        Err(error) => {
+            same!(error.errno(), libc::ENOMEM, "errno");
+            check!(
+                error.to_string().contains("nr_hugepages"),
+                "no remedy: {error}"
+            );
+        }
+    }
+    same!(pool::count("resv_hugepages")?, 1, "resv_hugepages");
+    mapping.populate()?;
+    Ok(())
+}
+
 fn populate_is_an_error_when_the_pool_ends() -> Check {
     let _pool = Resized::ours(1)?;
-    let mapping = HugeMapping::new(2)?;
+    let mapping = HugeMapping::new_unreserved(2)?;
     match mapping.populate() {
         Ok(()) => fail!("populating 2 pages of 1 succeeded"),
         Err(error) => {

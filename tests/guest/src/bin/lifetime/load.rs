@@ -4,9 +4,10 @@
 
 use std::fs;
 
-use guest::kmod::{load, unload, Log, Reloaded};
+use guest::kmod::{load, unload, users, Log, Reloaded};
+use guest::map::Map;
 use guest::pool::OURS;
-use guest::{check, memory, refused, same, Check, Fail};
+use guest::{check, memory, poll, refused, same, Check, Fail};
 
 pub fn parameter_sets_the_pool() -> Check {
     let _reloaded = Reloaded::after_test()?;
@@ -22,6 +23,31 @@ pub fn parameter_sets_the_pool() -> Check {
     same!(on_nodes, 8, "pages on the nodes");
     unload()?;
     for wrong in ["hugepages_2M=-1", "hugepages_2M=many", "hugepages_2M="] {
+        refused!(load(wrong), libc::EINVAL, "insmod with {wrong}");
+    }
+    Ok(())
+}
+
+pub fn parameter_sets_the_overcommit_limit() -> Check {
+    let _reloaded = Reloaded::after_test()?;
+    unload()?;
+    load("overcommit_2M=3")?;
+    same!(OURS.overcommit()?, 3, "nr_overcommit_hugepages");
+    let map = Map::of_new_file(3)?;
+    let counts = OURS.counts()?;
+    same!(
+        (counts.nr, counts.resv, counts.surplus),
+        (3, 3, 3),
+        "nr, resv and surplus with 3 pages mapped"
+    );
+    drop(map);
+    OURS.settles_at_nr(0)?;
+    poll::until("users of the module", users, |count| *count == 0)?;
+    unload()?;
+    load("hugepages_2M=1")?;
+    same!(OURS.overcommit()?, 0, "nr_overcommit_hugepages by default");
+    unload()?;
+    for wrong in ["overcommit_2M=-1", "overcommit_2M=many", "overcommit_2M="] {
         refused!(load(wrong), libc::EINVAL, "insmod with {wrong}");
     }
     Ok(())

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         unload::cycles_give_all_memory_back,
         unload::loads_empty,
         load::parameter_sets_the_pool,
+        load::parameter_sets_the_overcommit_limit,
         load::too_many_pages_load_with_a_warning,
         load::log_names_the_one_gib_support,
     ])

@@ -4,10 +4,10 @@
 
 use guest::bus::{touch_all, Touch};
 use guest::child::in_child;
-use guest::map::Map;
+use guest::map::{Map, Request};
 use guest::pipe::Pipe;
 use guest::pool::{Resized, OURS};
-use guest::{memory, poll, same, Check, HUGE};
+use guest::{check, device, memory, poll, refused, same, Check, HUGE};
 
 const POOL: u64 = 4;
 
@@ -38,7 +38,7 @@ fn settles(pinned: u64, free: u64) -> Check {
 
 /// Uses all pages that the pool gives: `count`, each of them new. They end up stamped.
 fn others_get(count: usize) -> Check<Map> {
-    let map = Map::of_new_file(POOL as usize)?;
+    let map = Map::of_new_file_unreserved(POOL as usize)?;
     let touched = touch_all(&map, Touch::Read)?;
     let end = touched.bus.map(|(page, _)| page);
     let past = (count < POOL as usize).then_some(count);
@@ -58,6 +58,13 @@ fn others_get(count: usize) -> Check<Map> {
 fn is_not_handed_out(mut pipe: Pipe) -> Check {
     settles(1, POOL - 1)?;
     same!(OURS.nr()?, POOL, "nr_hugepages, the pinned page included");
+    // Nor promised to anybody.
+    let all = Request::pages(POOL as usize);
+    refused!(
+        all.map(&device::open()?),
+        libc::ENOMEM,
+        "reserving {POOL} pages with one pinned"
+    );
     // More than once: the pages come back in another order than they went.
     for _ in 0..3 {
         let map = others_get(POOL as usize - 1)?;
@@ -84,6 +91,7 @@ fn is_not_handed_out(mut pipe: Pipe) -> Check {
     drop(map);
     settles(0, POOL)?;
     same!(OURS.nr()?, POOL, "nr_hugepages in the end");
+    all.map(&device::open()?)?;
     Ok(())
 }
 
@@ -179,13 +187,19 @@ pub fn shrink_leaves_a_pinned_page_in_use() -> Check {
 pub fn surplus_page_goes_back_when_its_pin_does() -> Check {
     let _pool = Resized::ours(1)?;
     let mut pipe = Pipe::new()?;
-    drop(splice_page(&pipe)?);
+    let map = splice_page(&pipe)?;
+    let frame = memory::frame_of(map.base())?;
+    drop(map);
     settles(1, 0)?;
     OURS.set(0)?;
-    let held = memory::free_kib()?;
+    check!(
+        memory::is_compound(frame)?,
+        "the pinned page was taken apart"
+    );
     pipe.drain(2 * PART, PINNED)?;
     // No file of the module is read here, and none of its pages wanted: it looks by itself.
-    poll::until("free KiB", memory::free_kib, |&now| now > held + 1024)?;
+    let is_compound = || memory::is_compound(frame);
+    poll::until("whether the page is still one", is_compound, |is| !is)?;
     same!((OURS.nr()?, OURS.pinned()?), (0, 0), "nr and pinned");
     Ok(())
 }

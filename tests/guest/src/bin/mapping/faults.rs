@@ -62,7 +62,7 @@ pub fn no_stale_data_after_another_process() -> Check {
 
 fn past_the_pool(touch: Touch) -> Check {
     let _pool = Resized::ours(3)?;
-    let map = Map::of_new_file(5)?;
+    let map = Map::of_new_file_unreserved(5)?;
     same!(
         touch_all(&map, touch)?,
         Touched {
@@ -116,7 +116,7 @@ pub fn populate_past_the_pool_is_an_error() -> Check {
     drop(map);
     OURS.settles_at_free(3)?;
     for advice in [libc::MADV_POPULATE_WRITE, libc::MADV_POPULATE_READ] {
-        let map = Map::of_new_file(4)?;
+        let map = Map::of_new_file_unreserved(4)?;
         refused!(map.advise(advice), libc::EFAULT, "populating 4 pages of 3");
         drop(map);
         OURS.settles_at_free(3)?;

@@ -9,6 +9,7 @@ use guest::{call, refused, same, Check, HUGE};
 use std::os::fd::AsRawFd;
 
 pub fn lengths_that_are_no_multiple_are_refused() -> Check {
+    let _pool = Resized::ours(1)?;
     for node in NODES {
         let file = open_with(node, libc::O_RDWR)?;
         for bytes in [0, 1, 4096, HUGE - 4096, 3 << 20, HUGE + 1, 2 * HUGE + 4096] {
@@ -32,6 +33,7 @@ pub fn lengths_that_are_no_multiple_are_refused() -> Check {
 }
 
 pub fn offsets_that_are_no_multiple_are_refused() -> Check {
+    let _pool = Resized::ours(1)?;
     let file = open()?;
     for offset in [4096, 1 << 20, HUGE as i64 - 4096, HUGE as i64 + 4096] {
         let request = Request {
@@ -53,6 +55,7 @@ pub fn offsets_that_are_no_multiple_are_refused() -> Check {
 }
 
 pub fn private_mappings_are_refused() -> Check {
+    let _pool = Resized::ours(1)?;
     let file = open()?;
     for protection in [READ, READ | WRITE] {
         let request = Request {
@@ -66,6 +69,7 @@ pub fn private_mappings_are_refused() -> Check {
 }
 
 pub fn addresses_are_aligned() -> Check {
+    let _pool = Resized::ours(3)?;
     let file = open()?;
     let mut maps = Vec::new();
     for pages in [1, 2, 1, 3] {
@@ -122,6 +126,7 @@ pub fn fixed_addresses_must_be_aligned() -> Check {
 }
 
 pub fn access_modes_limit_protection() -> Check {
+    let _pool = Resized::ours(1)?;
     let reads = open_with(NODES[0], libc::O_RDONLY)?;
     refused!(
         Request::pages(1).map(&reads),

@@ -13,6 +13,13 @@ use guest::{check, refused, same, Check, Errno};
 fn pairs() -> Check<Vec<(String, String)>> {
     let names = ["nr_hugepages", "free_hugepages", "surplus_hugepages"];
     let mut pairs = Vec::new();
+    for name in [
+        "nr_hugepages_mempolicy",
+        "nr_overcommit_hugepages",
+        "resv_hugepages",
+    ] {
+        pairs.push((OURS.file(name), HUGETLB.file(name)));
+    }
     for name in names {
         pairs.push((OURS.file(name), HUGETLB.file(name)));
         for node in online_nodes()? {
@@ -33,7 +40,8 @@ pub fn modes_are_hugetlbs() -> Check {
 
 pub fn root_cannot_write_read_only_files() -> Check {
     for (ours, hugetlbs) in pairs()? {
-        if ours.ends_with("/nr_hugepages") {
+        let name = ours.rsplit('/').next().unwrap_or_default();
+        if name.starts_with("nr_") {
             continue;
         }
         let [seen, want] = [&ours, &hugetlbs].map(|path| write_once(path, b"1"));

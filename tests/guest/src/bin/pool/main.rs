@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         resize::asking_for_more_than_there_is_succeeds_short,
         parse::counts_are_parsed_as_hugetlb,
         parse::counts_of_a_node_are_parsed_as_hugetlb,
+        parse::counts_by_policy_are_parsed_as_hugetlb,
+        parse::overcommit_is_parsed_as_hugetlb,
         files::modes_are_hugetlbs,
         files::root_cannot_write_read_only_files,
         files::other_users_read_but_do_not_write,

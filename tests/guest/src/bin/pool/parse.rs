@@ -111,6 +111,59 @@ pub fn counts_are_parsed_as_hugetlb() -> Check {
     Ok(())
 }
 
+pub fn counts_by_policy_are_parsed_as_hugetlb() -> Check {
+    let _pools = (Resized::ours(0)?, Resized::of(HUGETLB, 0)?);
+    let [ours, hugetlbs] = [OURS, HUGETLB].map(|pool| pool.file("nr_hugepages_mempolicy"));
+    let (taken, refused) = compare(&ours, &hugetlbs)?;
+    same!(
+        (taken > 0, refused > 0),
+        (true, true),
+        "texts taken and refused"
+    );
+    Ok(())
+}
+
+/// What a write to the overcommit file did, and the limit afterwards.
+fn limit(pool: Pool, text: &[u8]) -> Check<Answer> {
+    pool.set_overcommit(BEFORE)?;
+    let result = write_once(&pool.file("nr_overcommit_hugepages"), text);
+    Ok((result, pool.overcommit()?))
+}
+
+pub fn overcommit_is_parsed_as_hugetlb() -> Check {
+    let _pools = (Resized::ours(0)?, Resized::of(HUGETLB, 0)?);
+    // Only here sizes near 2^64 take no memory.
+    let long: [&[u8]; 7] = [
+        b"9223372036854775807",
+        b"9223372036854775808",
+        b"18446744073709551614\n",
+        b"18446744073709551615",
+        b"+18446744073709551615",
+        b"018446744073709551616",
+        b"-18446744073709551615",
+    ];
+    for text in texts().into_iter().chain(long.map(<[u8]>::to_vec)) {
+        let shown = &text[..text.len().min(40)];
+        same!(
+            limit(OURS, &text)?,
+            limit(HUGETLB, &text)?,
+            "writing \"{}\"",
+            shown.escape_ascii()
+        );
+    }
+    same!(
+        limit(OURS, b"18446744073709551615")?,
+        (Ok(20), u64::MAX),
+        "the largest limit"
+    );
+    same!(
+        limit(OURS, b"18446744073709551616")?,
+        (Err(Errno(libc::ERANGE)), BEFORE),
+        "a limit too large"
+    );
+    Ok(())
+}
+
 pub fn counts_of_a_node_are_parsed_as_hugetlb() -> Check {
     let _pools = (Resized::ours(0)?, Resized::of(HUGETLB, 0)?);
     let first = memory_nodes()?[0];
