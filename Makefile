@@ -8,12 +8,12 @@ KBUILD_VARS := $(foreach v,V W C CLIPPY LLVM,$(if $($v),'$v=$($v)'))
 export KREL KDIR FLAVOUR MIRROR RUST_HUGETLB_CACHE
 
 ifneq ($(KDIR),)
-ifneq ($(filter run shell test check,$(MAKECMDGOALS)),)
+ifneq ($(filter run shell test soak check,$(MAKECMDGOALS)),)
 $(error KDIR is for building the module only: leave it out, or use qemu/run --kernel and --module)
 endif
 endif
 
-.PHONY: all module user kit run shell test check help clean distclean
+.PHONY: all module user kit run shell test soak check help clean distclean
 
 all: module
 
@@ -34,6 +34,9 @@ shell: module user
 
 test:
 	@scripts/test
+
+soak:
+	@scripts/soak
 
 check:
 	@scripts/check

@@ -18,7 +18,8 @@ start_qemu() {
 	local console=$1 status=$2 output input
 	shift 2
 	# There from the start, for whoever reads them while QEMU runs.
-	: >"$status" >"$workdir/qemu.err"
+	: >"$status"
+	: >"$workdir/qemu.err"
 	if [[ -n $terminal ]]; then
 		output=stdio,id=output,mux=on,signal=off
 		exec {input}<&0

@@ -39,9 +39,11 @@ rustdoc_module() {
 		esac
 		shift
 	done
+	# The documentation shows private items, so links to them resolve.
 	(
 		cd "$dir" || exit
 		"$TOP/scripts/in-kit" env RUSTC_BOOTSTRAP=1 "${env[@]}" rustdoc "${flags[@]}" \
-			--crate-name rust_hugetlb --document-private-items --output "$dir/doc" -D warnings
+			--crate-name rust_hugetlb --document-private-items --output "$dir/doc" -D warnings \
+			-A rustdoc::private_intra_doc_links
 	)
 }

@@ -5,22 +5,40 @@
 
 ROOT_MIB=3000
 
+# This machine's apt-get; and the same with package lists kept in the kit, for a
+# machine that has thrown its own away, as container images do.
+MACHINE_APT=(apt-get -o APT::Sandbox::User=root)
+OWN_LISTS_APT=("${MACHINE_APT[@]}" -o "Dir::State::lists=$KIT/lists")
+
+# debian_uri APT-GET...: print the archive which that apt-get takes the main part
+# of this machine's release from; Debian's own before others of the same name.
+debian_uri() {
+	local codename
+	codename=$(. /etc/os-release && [[ $ID == debian ]] && echo "${VERSION_CODENAME:-}") || return 0
+	# shellcheck disable=SC2016 # expanded by apt-get
+	"$@" indextargets --format '$(REPO_URI) $(COMPONENT) $(RELEASE) $(CODENAME) $(ORIGIN)' \
+		'Created-By: Packages' 2>/dev/null |
+		awk -v name="$codename" '
+			$1 ~ /^https?:/ && $2 == "main" && ($3 == name || $4 == name) {
+				if ($5 == "Debian") { print $1; found = 1; exit }
+				other = $1
+			}
+			END { if (!found) print other }' | sed 's,/$,,'
+}
+
 # mirror: print the archive this machine's own apt takes its release from, or
 # nothing, which leaves the choice to debootstrap.
 mirror() {
-	local codename uri
-	if [[ -n ${MIRROR:-} ]]; then
-		echo "$MIRROR"
-		return
+	local uri=${MIRROR:-}
+	if [[ -z $uri ]] && command -v apt-get >/dev/null; then
+		uri=$(debian_uri "${MACHINE_APT[@]}") || true
+		if [[ -z $uri ]]; then
+			step "reading the package lists of this machine's archives"
+			logged machine-lists "${OWN_LISTS_APT[@]}" update || true
+			uri=$(debian_uri "${OWN_LISTS_APT[@]}") || true
+		fi
 	fi
-	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-	# shellcheck disable=SC2016 # expanded by apt-get
-	uri=$(apt-get indextargets --format '$(RELEASE) $(CODENAME) $(COMPONENT) $(REPO_URI)' \
-		'Created-By: Packages' 2>/dev/null |
-		awk -v name="$codename" '($1 == name || $2 == name) && $(NF - 1) == "main" { print $NF; exit }') || true
-	case $uri in
-	http://* | https://*) echo "${uri%/}" ;;
-	esac
+	echo "$uri"
 }
 
 # apt_settings: print the parts of this machine's apt configuration that say how
@@ -51,10 +69,12 @@ fetch_debootstrap() {
 		step "debootstrap: fetching it"
 		discard "$dir.part"
 		mkdir -p "$dir.part/deb"
-		# shellcheck disable=SC2016 # expanded by the shell inside
-		(cd "$dir.part/deb" && logged debootstrap-fetch sh -c '
-			get="apt-get -o APT::Sandbox::User=root"
-			$get download debootstrap || { $get update && $get download debootstrap; }') ||
+		(cd "$dir.part/deb" && {
+			logged debootstrap-fetch "${MACHINE_APT[@]}" download debootstrap || {
+				logged machine-lists "${OWN_LISTS_APT[@]}" update || true
+				logged debootstrap-fetch "${OWN_LISTS_APT[@]}" download debootstrap
+			}
+		}) ||
 			die "cannot fetch debootstrap: $(why debootstrap-fetch): check the network and this machine's apt, or install debootstrap"
 		dpkg-deb -x "$dir.part"/deb/*.deb "$dir.part"
 		mv -T "$dir.part" "$dir"
@@ -74,7 +94,7 @@ make_root() {
 	step "toolchain root: $KIT_SUITE base system"
 	mkdir -p "$KIT/downloads/base" "$KIT/downloads/apt/partial"
 	make_base "$program" "$part" "$uri" ||
-		die "cannot make the $KIT_SUITE base system from ${uri:-debootstrap\'s default archive}: $(why debootstrap):" \
+		die "cannot make the $KIT_SUITE base system from ${uri:-the default archive}: $(why_base):" \
 			"check the network, or set MIRROR to an archive that holds $KIT_SUITE"
 
 	step "toolchain root: package lists"
@@ -100,6 +120,7 @@ make_root() {
 make_base() {
 	local program=$1 part=$2 uri=$3 shim=$KIT/shim
 	mkdir -p "$shim"
+	: >"$KIT/log/base-fetch"
 	if [[ -x /usr/lib/apt/apt-helper ]]; then
 		install -m 755 "$TOP/scripts/apt-wget" "$shim/wget"
 	fi
@@ -107,6 +128,15 @@ make_base() {
 	PATH=$shim:$PATH logged debootstrap \
 		sh "$program" --variant=minbase --force-check-gpg --cache-dir="$KIT/downloads/base" \
 		"$KIT_SUITE" "$part" ${uri:+"$uri"}
+}
+
+# why_base: debootstrap does not say why it could not fetch; its fetcher does.
+why_base() {
+	if tail -n 1 "$KIT/log/debootstrap" | grep -q -E "Failed getting|Couldn't download"; then
+		why base-fetch
+	else
+		why debootstrap
+	fi
 }
 
 # configure_apt ROOT [URI]: the backports lie beside the suite itself.
