@@ -5,6 +5,10 @@
 # Variables of the kernel's build that are handed on when given.
 KBUILD_VARS := $(foreach v,V W C CLIPPY LLVM,$(if $($v),'$v=$($v)'))
 
+# Elapsed time in the progress lines counts from here, whichever script prints it.
+RUST_HUGETLB_START ?= $(shell date +%s)
+export RUST_HUGETLB_START := $(RUST_HUGETLB_START)
+
 export KREL KDIR FLAVOUR MIRROR RUST_HUGETLB_CACHE
 
 ifneq ($(KDIR),)
