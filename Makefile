@@ -9,7 +9,7 @@ KBUILD_VARS := $(foreach v,V W C CLIPPY LLVM,$(if $($v),'$v=$($v)'))
 RUST_HUGETLB_START ?= $(shell date +%s)
 export RUST_HUGETLB_START := $(RUST_HUGETLB_START)
 
-export KREL KDIR FLAVOUR MIRROR RUST_HUGETLB_CACHE
+export KREL KDIR KERNELS FLAVOUR MIRROR RUST_HUGETLB_CACHE
 
 ifneq ($(KDIR),)
 ifneq ($(filter run shell test soak check,$(MAKECMDGOALS)),)
