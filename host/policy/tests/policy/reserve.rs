@@ -10,6 +10,7 @@ use rust_hugetlb::policy::refusal::Refusal;
 use rust_hugetlb::policy::reserve::{is_placeable, Reserve, Step, Unreserve};
 use rust_hugetlb::policy::resize::{self, Resize};
 
+use crate::forged;
 use crate::shell::{id, row, set, Shell};
 use crate::story::Story;
 use crate::world::{Freed, Hugetlb, Row};
@@ -188,6 +189,24 @@ fn surplus_in_use_cannot_be_freed() {
     assert_eq!(story.unreserve(2), "");
     assert_eq!(story.pool.counters().resv, 1);
     assert_eq!(story.rows(), rows);
+}
+
+#[test]
+fn the_end_of_promises_is_final_and_without_surplus_moves_no_turn() {
+    let mut pool = forged::pool([3, 3, 0], &[[1, 1, 0], [1, 1, 0], [1, 1, 0]], id(1));
+    let mut reserve = Reserve::new(PageCount::new(3));
+    assert_eq!(reserve.next(&mut pool), Step::Done(Ok(())));
+    let mut unreserve = Unreserve::new(PageCount::new(2), set(&[0, 2]));
+    for _ in 0..2 {
+        assert_eq!(unreserve.next(&mut pool), None);
+        assert_eq!(pool.resv(), PageCount::ONE);
+    }
+    // Node 1 is still the next to give a page.
+    let mut shrink = Resize::to_total(PageCount::new(2), set(&[0, 1, 2]));
+    assert_eq!(
+        shrink.next(&mut pool),
+        resize::Step::GiveBack { node: id(1) }
+    );
 }
 
 #[test]
