@@ -46,7 +46,7 @@ impl Charge {
     ) -> Result {
         let mut regions = self.0.lock();
         // Room first: nothing may fail once the pages are reserved.
-        make_room(&mut regions, 1)?;
+        make_room(&mut regions)?;
         let missing = regions.missing(range);
         hstate.pool().reserve(missing, placement).map_err(errno)?;
         if let Err(NeedRoom(_)) = regions.add(range) {
@@ -71,7 +71,7 @@ impl Charge {
             return Ok(());
         }
         let mut regions = self.0.lock();
-        make_room(&mut regions, 1)?;
+        make_room(&mut regions)?;
         match regions.add(FileRange::only(index)) {
             // Somebody reserved it since the claim: once is enough.
             Ok(new) if new.is_zero() => {
@@ -102,9 +102,9 @@ impl Charge {
     }
 }
 
-/// Makes room for `more` ranges. Sleeps.
-fn make_room(regions: &mut Regions<KVVec<FileRange>>, more: usize) -> Result {
-    let needed = regions.ranges().len() + more;
+/// Makes room for one more range, which is what adding a range takes at most. Sleeps.
+fn make_room(regions: &mut Regions<KVVec<FileRange>>) -> Result {
+    let needed = regions.ranges().len() + 1;
     if needed <= regions.room() {
         return Ok(());
     }

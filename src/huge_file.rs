@@ -42,8 +42,8 @@ pub(crate) struct Front {
 /// A file of huge pages.
 ///
 /// Fault path: under the fault mutex of (file, index), look into `pages`, else take a page from the
-/// pool - on the file's reservation, if `charge` has one for it - and put it there. A page stays in `pages` until the file ends: when its last descriptor and
-/// its last mapping are gone.
+/// pool - on the file's reservation, if `charge` has one for it - and put it there. A page stays in
+/// `pages` until the file ends: when its last descriptor and its last mapping are gone.
 pub(crate) struct HugeFile {
     hstate: Arc<Hstate>,
     host: Host,

@@ -46,7 +46,8 @@ impl<T: DerefMut<Target = [FileRange]>> Regions<T> {
         self.table.len()
     }
 
-    /// Moves to a larger table and returns the old one. Does nothing if it has no room for what is there.
+    /// Moves to another table and returns the old one. Does nothing if that has no room for what is
+    /// there.
     pub fn move_to(&mut self, mut table: T) -> T {
         match table.get_mut(..self.used) {
             Some(start) if start.len() == self.ranges().len() => {
