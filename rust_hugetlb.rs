@@ -5,8 +5,12 @@
 //! ```text
 //! rust_hugetlb          this file: init and exit
 //! ├── knobs             sysfs files                      ┐
-//! ├── huge_file         the object behind one open       │ the shell: locks, and the calls
-//! ├── charge            what a file is charged for       │ that join the other two
+//! ├── huge_file         the object behind one open       │
+//! ├── file_size         its size, holes in it            │
+//! ├── copy_on_write     its private mappings' faults     │ the shell: locks, and the calls
+//! ├── private           a private mapping                │ that join the other two
+//! ├── relatives         all of one file                  │
+//! ├── charge            what a file is charged for       │
 //! ├── hstate            a page size                      │
 //! ├── pool, limbo       its free and its pinned pages    │
 //! ├── task              what the current task may use    │
@@ -26,8 +30,12 @@ use kernel::{c_str, prelude::*, sync::Arc};
 
 #[path = "src/charge.rs"]
 mod charge;
+#[path = "src/copy_on_write.rs"]
+mod copy_on_write;
 #[path = "src/errno.rs"]
 mod errno;
+#[path = "src/file_size.rs"]
+mod file_size;
 #[path = "src/hstate.rs"]
 mod hstate;
 #[path = "src/huge_file.rs"]
@@ -42,6 +50,10 @@ mod mm;
 pub mod policy;
 #[path = "src/pool.rs"]
 mod pool;
+#[path = "src/private.rs"]
+mod private;
+#[path = "src/relatives.rs"]
+mod relatives;
 #[path = "src/task.rs"]
 mod task;
 

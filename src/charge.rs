@@ -65,20 +65,21 @@ impl Charge {
         }
     }
 
-    /// The page at `index` was taken on `claim`, and will be in the file. Sleeps.
-    pub(crate) fn commit(&self, index: usize, claim: Claim, hstate: &Hstate) -> Result {
+    /// The page at `index` was taken on `claim`, and will be in the file. On what it counts as taken
+    /// from now on. Sleeps.
+    pub(crate) fn commit(&self, index: usize, claim: Claim, hstate: &Hstate) -> Result<Claim> {
         if claim == Claim::Reserved {
-            return Ok(());
+            return Ok(claim);
         }
         let mut regions = self.0.lock();
         make_room(&mut regions)?;
         match regions.add(FileRange::only(index)) {
-            // Somebody reserved it since the claim: once is enough.
+            // Somebody reserved it since the claim: once is enough, and that one may need it back.
             Ok(new) if new.is_zero() => {
-                hstate.pool().unreserve(FileRange::only(index).count());
-                Ok(())
+                hstate.pool().unreserve(PageCount::ONE);
+                Ok(Claim::Reserved)
             }
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Claim::Unreserved),
             Err(NeedRoom(_)) => Err(ENOMEM),
         }
     }
@@ -95,15 +96,28 @@ impl Charge {
         }
     }
 
+    /// What of `range` is charged is so no more: its pages, and its reservations, are the caller's.
+    /// How many that were. ENOMEM: nothing changed. Sleeps.
+    pub(crate) fn forget(&self, range: FileRange) -> Result<PageCount> {
+        let mut regions = self.0.lock();
+        make_room(&mut regions)?;
+        regions.remove(range).map_err(|_| ENOMEM)
+    }
+
+    /// How many pages are charged. Sleeps.
+    pub(crate) fn count(&self) -> PageCount {
+        self.0.lock().count()
+    }
+
     /// The end of the file, which had `present` pages: unused reservations end. Sleeps.
     pub(crate) fn end(&self, present: PageCount, hstate: &Hstate) {
-        let charged = self.0.lock().count();
+        let charged = self.count();
         hstate.pool().unreserve(charged.minus(present));
     }
 }
 
-/// Makes room for one more range, which is what adding a range takes at most. Sleeps.
-fn make_room(regions: &mut Regions<KVVec<FileRange>>) -> Result {
+/// Makes room for one more range, which is what adding or removing a range takes at most. Sleeps.
+pub(crate) fn make_room(regions: &mut Regions<KVVec<FileRange>>) -> Result {
     let needed = regions.ranges().len() + 1;
     if needed <= regions.room() {
         return Ok(());

@@ -2,31 +2,27 @@
 
 //! One huge page size: its pool, its limbo, and the locks that serialise its faults.
 //!
-//! Mirrors `struct hstate` and the fault mutex table of mm/hugetlb.c.
+//! Mirrors `struct hstate` of mm/hugetlb.c.
 
-use kernel::{
-    cpu,
-    prelude::*,
-    sync::{lock::mutex::MutexBackend, lock::Guard, new_mutex, Arc, Mutex},
-};
+use kernel::{prelude::*, sync::Arc};
 
 use crate::{
     limbo::Limbo,
-    mm::page::{FilePage, FreePage},
+    mm::{
+        fault_lock::FaultLocks,
+        page::{FilePage, FreePage, PinnedPage},
+        private_page::PrivatePage,
+    },
     policy::{count::PageCount, placement::Placement, pool::Claim, size::HugeSize},
     pool::Pool,
 };
-
-/// Fault mutexes for each CPU, as many as hugetlb has.
-const FAULT_LOCKS_PER_CPU: usize = 8;
 
 /// A huge page size and all that belongs to it.
 pub(crate) struct Hstate {
     size: HugeSize,
     pool: Arc<Pool>,
     limbo: Limbo,
-    /// Never empty.
-    fault_locks: KVec<Pin<KBox<Mutex<()>>>>,
+    fault_locks: Arc<FaultLocks>,
 }
 
 impl Hstate {
@@ -34,16 +30,11 @@ impl Hstate {
     pub(crate) fn new(size: HugeSize) -> Result<Arc<Self>> {
         let pool = Arc::pin_init(Pool::new(size), GFP_KERNEL)?;
         let limbo = Limbo::new(pool.clone())?;
-        let mut fault_locks = KVec::new();
-        for _ in 0..FAULT_LOCKS_PER_CPU * cpu::nr_cpu_ids() as usize {
-            let lock = KBox::pin_init(new_mutex!((), "rust_hugetlb::fault"), GFP_KERNEL)?;
-            fault_locks.push(lock, GFP_KERNEL)?;
-        }
         let this = Self {
             size,
             pool,
             limbo,
-            fault_locks,
+            fault_locks: FaultLocks::new()?,
         };
         Ok(Arc::new(this, GFP_KERNEL)?)
     }
@@ -85,16 +76,28 @@ impl Hstate {
         }
     }
 
-    /// Serialises faults on the same page of the same file. `file` is any number that tells files
-    /// apart, `index` in huge pages. Sleeps.
-    pub(crate) fn lock_fault(
-        &self,
-        file: usize,
-        index: usize,
-    ) -> Option<Guard<'_, (), MutexBackend>> {
-        // Fibonacci hashing (include/linux/hash.h, GOLDEN_RATIO_64): the high bits are the good ones.
-        let hash = (file ^ index.rotate_left(32)).wrapping_mul(0x61C8_8646_80B5_83EB) >> 32;
-        let slot = hash.checked_rem(self.fault_locks.len())?;
-        Some(self.fault_locks.get(slot)?.lock())
+    /// Takes back a private mapping's share of a page, which its page tables do not map any more.
+    /// Sleeps.
+    pub(crate) fn retire_private(&self, page: PrivatePage) {
+        match page.leave() {
+            None => {}
+            Some(Ok(page)) => self.pool.put(page),
+            Some(Err(page)) => self.limbo.hold(page),
+        }
+    }
+
+    /// Keeps a page that left its file but is still pinned. Sleeps.
+    pub(crate) fn keep_pinned(&self, page: PinnedPage) {
+        self.limbo.hold(page);
+    }
+
+    /// Whether there is no surplus page.
+    pub(crate) fn has_no_surplus(&self) -> bool {
+        self.pool.counts(None).surplus.is_zero()
+    }
+
+    /// The locks that serialise what happens to a page of a file.
+    pub(crate) fn fault_locks(&self) -> Arc<FaultLocks> {
+        self.fault_locks.clone()
     }
 }

@@ -9,7 +9,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{Atomic, Relaxed},
-        Arc,
+        new_mutex, Arc, Mutex,
     },
 };
 
@@ -19,15 +19,22 @@ use crate::{
     hstate::Hstate,
     mm::{
         chardev::MappedFile,
+        fault::{Fault, Outcome},
+        fault_lock::FaultLock,
         host::{Host, PseudoFs},
+        ioctl::{Reply, Request},
+        page::{FilePage, Listed},
         page_map::PageMap,
-        vma::{AreaSearch, Fault, NewMapping, Outcome},
+        vm_ops::Opened,
+        vma::{AreaSearch, Mapping, NewMapping},
     },
     policy::{
         count::PageCount,
         placement::Placement,
-        range::{AreaPlan, AreaRequest, MapRequest},
+        range::{AreaPlan, AreaRequest, FileRange, MapRequest},
     },
+    private::Private,
+    relatives::Relatives,
     task,
 };
 
@@ -41,87 +48,141 @@ pub(crate) struct Front {
 
 /// A file of huge pages.
 ///
-/// Fault path: under the fault mutex of (file, index), look into `pages`, else take a page from the
+/// Fault path: under the fault lock of (file, index), look into `pages`, else take a page from the
 /// pool - on the file's reservation, if `charge` has one for it - and put it there. A page stays in
-/// `pages` until the file ends: when its last descriptor and its last mapping are gone.
+/// `pages` until it is taken out ([`file_size`](crate::file_size)) or the file ends: when its last
+/// descriptor and its last mapping are gone. Private mappings begin with what is in the file, and
+/// have pages of their own as soon as they write ([`copy_on_write`](crate::copy_on_write)).
 pub(crate) struct HugeFile {
-    hstate: Arc<Hstate>,
-    host: Host,
-    /// In huge pages. Grows with the writable mappings, never shrinks.
+    pub(crate) hstate: Arc<Hstate>,
+    pub(crate) host: Host,
+    /// One at a time changes the size, or holds on to what it is (`inode_lock` of hugetlbfs).
+    pub(crate) shape: Pin<KBox<Mutex<()>>>,
+    /// In huge pages. Changes under `shape`.
     size: Atomic<usize>,
-    pages: Pin<KBox<PageMap>>,
-    charge: Charge,
+    pub(crate) pages: Pin<KBox<PageMap<FilePage>>>,
+    pub(crate) charge: Charge,
+    pub(crate) relatives: Relatives,
 }
 
 impl HugeFile {
     /// An empty file. Sleeps.
     fn new(front: &Front) -> Result<Arc<Self>> {
         let host = Host::new(front.fs.clone())?;
-        let pages = KBox::pin_init(PageMap::new(), GFP_KERNEL)?;
         let this = Self {
+            shape: KBox::pin_init(new_mutex!((), "rust_hugetlb::HugeFile::shape"), GFP_KERNEL)?,
+            size: Atomic::new(0),
+            pages: PageMap::new(&host, front.hstate.fault_locks())?,
+            charge: Charge::new()?,
+            relatives: Relatives::new()?,
             hstate: front.hstate.clone(),
             host,
-            size: Atomic::new(0),
-            pages,
-            charge: Charge::new()?,
         };
         Ok(Arc::new(this, GFP_KERNEL)?)
     }
 
-    /// Grows to at least `size` huge pages.
-    fn grow(&self, size: usize) {
-        let mut old = self.size.load(Relaxed);
-        while old < size {
-            match self.size.cmpxchg(old, size, Relaxed) {
-                Ok(_) => return,
-                Err(now) => old = now,
-            }
+    /// The size, in huge pages.
+    pub(crate) fn size(&self) -> usize {
+        self.size.load(Relaxed)
+    }
+
+    /// Whether `index` is inside the file.
+    pub(crate) fn is_inside(&self, index: usize) -> bool {
+        index < self.size()
+    }
+
+    /// Sets the size, in huge pages. Under `shape`.
+    pub(crate) fn set_size_to(&self, size: usize) {
+        self.size.store(size, Relaxed);
+    }
+
+    /// Grows to at least `size` huge pages. Under `shape`.
+    pub(crate) fn grow(&self, size: usize) {
+        self.set_size_to(self.size().max(size));
+    }
+
+    /// A huge page's index in base pages.
+    pub(crate) fn base_index(&self, index: usize) -> usize {
+        index << self.hstate.size().order()
+    }
+
+    /// The index of the fault's huge page; none for a fault that no page can serve.
+    pub(crate) fn index_of(&self, fault: &Fault<'_>) -> Option<usize> {
+        let order = self.hstate.size().order();
+        if fault.is_futile() {
+            return None;
         }
+        Some(fault.base_index(order)? >> order)
+    }
+
+    /// What a mapping shows of the file.
+    pub(crate) fn range_of(&self, mapping: Mapping<'_>) -> FileRange {
+        let size = self.hstate.size();
+        let first = mapping.base_page_offset() >> size.order();
+        FileRange {
+            first,
+            end: first.saturating_add(mapping.length() >> size.shift()),
+        }
+    }
+
+    /// A table for pages of this file, or of a private mapping of it. Sleeps.
+    pub(crate) fn new_map<P: Listed>(&self) -> Result<Pin<KBox<PageMap<P>>>> {
+        PageMap::new(&self.host, self.hstate.fault_locks())
+    }
+
+    /// Takes the page at `index` out of all page tables, private mappings' own included.
+    pub(crate) fn unmap_everywhere(&self, index: usize) {
+        self.host
+            .unmap(self.base_index(index), self.hstate.size().base_pages());
     }
 
     /// Maps the page at the fault's address; none if there is none to be had.
     fn try_fault(&self, fault: &Fault<'_>) -> Option<Outcome> {
-        let order = self.hstate.size().order();
-        let base_index = fault.base_index(order)?;
-        let index = base_index >> order;
-        if fault.is_futile() || index >= self.size.load(Relaxed) {
+        let index = self.index_of(fault)?;
+        let mut lock = self.pages.lock(index);
+        if let Some(page) = self.pages.get(&lock) {
+            return Some(fault.insert(&*page, fault.is_write()));
+        }
+        if !self.is_inside(index) {
             return None;
         }
-        let _serialised = self
-            .hstate
-            .lock_fault(core::ptr::from_ref(self) as usize, index)?;
-        if let Some(page) = self.pages.get(index) {
-            return Some(fault.insert(&page));
-        }
-        self.add_page(index, &task::current(fault.policy()).place(index))?;
-        self.pages.get(index).map(|page| fault.insert(&page))
+        let policy = fault.mapping()?.policy();
+        self.add_page(&mut lock, &task::current(policy).place(index))
+            .ok()?;
+        self.pages
+            .get(&lock)
+            .map(|page| fault.insert(&*page, fault.is_write()))
     }
 
-    /// Gives the file a page at `index`, where it has none; none if there is none to be had. Under
-    /// the fault mutex of `index`. Sleeps.
-    fn add_page(&self, index: usize, placement: &Placement) -> Option<()> {
+    /// Gives the file a page at the locked index, where it has none. ENOSPC: there is none to be
+    /// had. ENOMEM: there is no memory to keep it with. Sleeps.
+    pub(crate) fn add_page(&self, lock: &mut FaultLock<'_>, placement: &Placement) -> Result {
+        let index = lock.index();
         let claim = self.charge.claim(index);
-        let page = self.hstate.take(placement, claim)?;
-        if self.charge.commit(index, claim, &self.hstate).is_err() {
-            self.hstate.unuse(page, claim);
-            return None;
-        }
-        let base_index = index << self.hstate.size().order();
-        let page = page.into_file(&self.host, base_index);
-        if let Err(page) = self.pages.insert(index, page) {
+        let page = self.hstate.take(placement, claim).ok_or(ENOSPC)?;
+        let claim = match self.charge.commit(index, claim, &self.hstate) {
+            Ok(claim) => claim,
+            Err(err) => {
+                self.hstate.unuse(page, claim);
+                return Err(err);
+            }
+        };
+        let page = page.into_file(&self.host, self.base_index(index));
+        if let Err(page) = self.pages.insert(lock, page) {
             let claim = self.charge.revert(index, claim);
             // Nobody could pin it yet, so it is free again.
             if let Ok(page) = page.leave() {
                 self.hstate.unuse(page, claim);
             }
-            return None;
+            return Err(ENOMEM);
         }
-        Some(())
+        Ok(())
     }
 }
 
 impl MappedFile for HugeFile {
     type Device = Front;
+    type Private = Private;
 
     fn open(front: &Front) -> Result<Arc<Self>> {
         Self::new(front)
@@ -157,27 +218,53 @@ impl MappedFile for HugeFile {
         }
     }
 
-    fn map(&self, mapping: &NewMapping<'_>) -> Result {
+    fn map(&self, mapping: &NewMapping<'_>) -> Result<Option<Arc<Private>>> {
         let range = MapRequest {
             start: mapping.start(),
             length: mapping.length(),
             base_page_offset: mapping.base_page_offset(),
-            shared: mapping.is_shared(),
         }
         .check(self.hstate.size())
         .map_err(errno)?;
-        if !mapping.is_noreserve() {
-            let placement = task::current(None).place_reservation();
-            self.charge.reserve(range, &self.hstate, &placement)?;
-        }
+        let _shape = self.shape.lock();
+        let private = if mapping.is_shared() {
+            if !mapping.is_noreserve() {
+                let placement = task::current(None).place_reservation();
+                self.charge.reserve(range, &self.hstate, &placement)?;
+            }
+            None
+        } else {
+            Some(self.map_private(mapping, range)?)
+        };
         if mapping.is_writable() {
             self.grow(range.end);
         }
-        Ok(())
+        Ok(private)
     }
 
     fn fault(&self, fault: &Fault<'_>) -> Outcome {
         self.try_fault(fault).unwrap_or(Outcome::SIGBUS)
+    }
+
+    fn fault_private(&self, fault: &Fault<'_>, private: &Private) -> Outcome {
+        self.try_private_fault(fault, private)
+            .unwrap_or(Outcome::SIGBUS)
+    }
+
+    fn fork(&self, parent: &Private, copy: Mapping<'_>) -> Option<Arc<Private>> {
+        self.fork_private(parent, copy).ok()
+    }
+
+    fn opened(&self, private: &Private, mapping: Mapping<'_>, opened: Opened) {
+        private.opened(self.range_of(mapping), opened);
+    }
+
+    fn closed(&self, private: &Private, mapping: Mapping<'_>) {
+        self.close_private(private, mapping);
+    }
+
+    fn ioctl(&self, request: Request) -> Result<Reply> {
+        self.serve(request)
     }
 }
 

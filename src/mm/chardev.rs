@@ -10,7 +10,11 @@ use core::{marker::PhantomData, pin::Pin};
 use kernel::{
     bindings, container_of,
     error::{to_result, Error, Result},
-    ffi::{c_int, c_ulong},
+    ffi::{c_int, c_long, c_uint, c_ulong},
+    fs::{
+        file::flags::{O_ACCMODE, O_RDONLY},
+        File,
+    },
     mm::virt::VmaNew,
     prelude::*,
     str::CStr,
@@ -22,14 +26,20 @@ use kernel::{
 };
 
 use super::{
+    fault::{Fault, Outcome},
     host::Host,
-    vma::{AreaSearch, Fault, NewMapping, Outcome},
+    ioctl::{self, Request},
+    vm_ops::{self, Opened, PrivateMapping},
+    vma::{AreaSearch, Mapping, NewMapping},
 };
 
 /// What an open of a device becomes: a file that can be mapped.
 pub(crate) trait MappedFile: Send + Sync + Sized + 'static {
     /// What a device node stands for, from which its files are made.
     type Device: Send + Sync + 'static;
+
+    /// What a private mapping keeps of its own.
+    type Private: PrivateMapping + 'static;
 
     /// A new file. Sleeps.
     fn open(device: &Self::Device) -> Result<Arc<Self>>;
@@ -43,11 +53,28 @@ pub(crate) trait MappedFile: Send + Sync + Sized + 'static {
     /// Finds a place for a mapping. Under the mmap write lock.
     fn find_area(&self, search: &AreaSearch) -> Result<usize>;
 
-    /// Whether this mapping can be made. Under the mmap write lock; sleeps.
-    fn map(&self, mapping: &NewMapping<'_>) -> Result;
+    /// Lets this mapping be made, or not; with what it keeps, if it is a private one. Under the mmap
+    /// write lock; sleeps.
+    fn map(&self, mapping: &NewMapping<'_>) -> Result<Option<Arc<Self::Private>>>;
 
-    /// Handles a fault. Under the VMA's or the mmap lock; sleeps.
+    /// Handles a fault in a shared mapping. Under the VMA's or the mmap lock; sleeps.
     fn fault(&self, fault: &Fault<'_>) -> Outcome;
+
+    /// Handles a fault in a private mapping. Under the VMA's or the mmap lock; sleeps.
+    fn fault_private(&self, fault: &Fault<'_>, private: &Self::Private) -> Outcome;
+
+    /// A forked task gets `copy`, one VMA of `parent`, which is in the parent's page tables no more.
+    /// None: all its faults shall fail. Under both mmap write locks; sleeps.
+    fn fork(&self, parent: &Self::Private, copy: Mapping<'_>) -> Option<Arc<Self::Private>>;
+
+    /// A private mapping has one more VMA. Under the mmap write lock; sleeps.
+    fn opened(&self, private: &Self::Private, mapping: Mapping<'_>, opened: Opened);
+
+    /// A private mapping has one VMA less, which is in no page tables any more. Sleeps.
+    fn closed(&self, private: &Self::Private, mapping: Mapping<'_>);
+
+    /// Does what an ioctl asks for. Sleeps.
+    fn ioctl(&self, request: Request) -> Result<ioctl::Reply>;
 }
 
 /// A registered misc device; its node appears in /dev with mode 0600.
@@ -130,6 +157,8 @@ impl<T: MappedFile> FileOperations<T> {
             llseek: Some(bindings::noop_llseek),
             get_unmapped_area: Some(Self::get_unmapped_area),
             mmap: Some(Self::mmap),
+            unlocked_ioctl: Some(Self::ioctl),
+            compat_ioctl: bindings::compat_ptr_ioctl,
             ..pin_init::zeroed()
         }
     }
@@ -210,11 +239,28 @@ impl<T: MappedFile> FileOperations<T> {
         let (this, vma) = unsafe { (Self::file(file), VmaNew::from_raw(vma)) };
         let mapping = NewMapping::new(vma);
         match this.map(&mapping) {
-            Ok(()) => {
-                mapping.install::<T>();
+            Ok(private) => {
+                vm_ops::install::<T>(&mapping, private);
                 0
             }
             Err(err) => err.to_errno(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the VFS for an open file of ours.
+    unsafe extern "C" fn ioctl(
+        file: *mut bindings::file,
+        command: c_uint,
+        argument: c_ulong,
+    ) -> c_long {
+        // SAFETY: The VFS calls this for an open file.
+        let (this, flags) = unsafe { (Self::file(file), File::from_raw_file(file).flags()) };
+        let writable = flags & O_ACCMODE != O_RDONLY;
+        match ioctl::serve(command, argument, writable, |request| this.ioctl(request)) {
+            Ok(()) => 0,
+            Err(err) => err.to_errno() as c_long,
         }
     }
 }

@@ -12,7 +12,7 @@ use core::{cell::UnsafeCell, ptr::NonNull};
 
 use kernel::{
     bindings, c_str,
-    error::{from_err_ptr, Result},
+    error::{from_err_ptr, to_result, Result},
     ffi::{c_int, c_ulong, c_void},
     prelude::*,
     sync::Arc,
@@ -106,6 +106,22 @@ impl Host {
         unsafe { (*inode.as_ptr()).i_mode |= bindings::S_IFCHR as bindings::umode_t };
         // INVARIANT: alloc_anon_inode returned a reference, which is ours.
         Ok(Self { inode, _fs: fs })
+    }
+
+    /// Whether the current task may make a file of `bytes` bytes: EFBIG, and SIGXFSZ for it, past its
+    /// RLIMIT_FSIZE.
+    pub(crate) fn check_size(&self, bytes: u64) -> Result {
+        let bytes = i64::try_from(bytes).map_err(|_| EFBIG)?;
+        // SAFETY: By the type invariant. The inode's own size stays 0.
+        to_result(unsafe { bindings::inode_newsize_ok(self.inode.as_ptr(), bytes) })
+    }
+
+    /// Takes a range of the file, in base pages, out of all page tables, private copies included.
+    /// `count` 0: to the end. Sleeps.
+    pub(crate) fn unmap(&self, base_index: usize, count: usize) {
+        // SAFETY: By the type invariant the mapping is valid. (`pgoff_t`s that wrap, as with no
+        // `count`, mean the end: `unmap_mapping_pages`.)
+        unsafe { bindings::unmap_mapping_pages(self.mapping(), base_index, count, true) };
     }
 
     /// What `file->f_mapping` and `folio->mapping` point to.

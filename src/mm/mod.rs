@@ -14,12 +14,17 @@
 pub(crate) mod chardev;
 pub(crate) mod cpu;
 pub(crate) mod delayed_work;
+pub(crate) mod fault;
+pub(crate) mod fault_lock;
 pub(crate) mod host;
+pub(crate) mod ioctl;
 pub(crate) mod list;
 pub(crate) mod node;
 pub(crate) mod page;
 pub(crate) mod page_map;
+pub(crate) mod private_page;
 pub(crate) mod sysfs;
 pub(crate) mod task;
 pub(crate) mod version;
+pub(crate) mod vm_ops;
 pub(crate) mod vma;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A huge page through its life: free, in a file, or out of it but still pinned.
+//! A huge page through its life: free, in a file (or, see [`PrivatePage`], in private mappings of
+//! it), or out of it but still pinned.
 //!
 //! One type for each state; a page changes state by being consumed. Dropping a page in any state
 //! gives it back to the page allocator, at once or when the last foreign reference goes, so no
@@ -17,7 +18,7 @@ use kernel::{
     sync::atomic::{Acquire, Atomic, Full, Relaxed, Release},
 };
 
-use super::{host::Host, version};
+use super::{host::Host, private_page::PrivatePage, version};
 
 /// `GFP_USER` for a compound page on one node, without noise. Not `__GFP_MOVABLE`: pages in
 /// ZONE_MOVABLE refuse long-term pins, and nobody could move these anyway.
@@ -34,9 +35,8 @@ const GFP_TRY_HARD: bindings::gfp_t = 1 << bindings::___GFP_RETRY_MAYFAIL_BIT;
 ///
 /// # Invariants
 ///
-/// We own one reference. `private` holds the order and whether the content is known to be zero, as
-/// [`Label`] writes it.
-struct Owned(NonNull<bindings::folio>);
+/// We own one reference. `private` holds a [`Label`].
+pub(super) struct Owned(NonNull<bindings::folio>);
 
 // SAFETY: A reference to a page belongs to no thread.
 unsafe impl Send for Owned {}
@@ -45,42 +45,104 @@ unsafe impl Send for Owned {}
 unsafe impl Sync for Owned {}
 
 /// What `private` says of a page.
+///
+/// ```text
+/// 63 ...... 8   7      6        5 ... 0
+///  sharers      0   known zero   order
+/// ```
 #[derive(Clone, Copy)]
-struct Label {
-    order: u32,
-    zero: bool,
+struct Label(usize);
+
+impl Label {
+    const ORDER: usize = 0x3f;
+    const ZERO: usize = 1 << 6;
+    /// One more private mapping that has the page, beside the first.
+    const SHARER: usize = 1 << 8;
+
+    fn new(order: u32, zero: bool) -> Self {
+        Self(order as usize & Self::ORDER | if zero { Self::ZERO } else { 0 })
+    }
+
+    fn order(self) -> u32 {
+        (self.0 & Self::ORDER) as u32
+    }
+
+    fn is_zero(self) -> bool {
+        self.0 & Self::ZERO != 0
+    }
 }
 
 impl Owned {
-    fn folio(&self) -> *mut bindings::folio {
+    pub(super) fn folio(&self) -> *mut bindings::folio {
         self.0.as_ptr()
     }
 
-    fn label(&self) -> Label {
-        // SAFETY: We own the page, and its `private` is ours. The union has no other user.
-        let private = unsafe {
-            (*self.folio())
-                .__bindgen_anon_1
-                .__bindgen_anon_1
-                .__bindgen_anon_3
-                .private
-        } as usize;
-        Label {
-            order: (private >> 1) as u32,
-            zero: private & 1 != 0,
+    pub(super) fn pointer(&self) -> NonNull<bindings::folio> {
+        self.0
+    }
+
+    fn private(&self) -> &Atomic<usize> {
+        // SAFETY: We own the page, and its `private` is ours and accessed in this way only. The
+        // union has no other user.
+        unsafe {
+            Atomic::from_ptr(
+                (&raw mut (*self.folio())
+                    .__bindgen_anon_1
+                    .__bindgen_anon_1
+                    .__bindgen_anon_3
+                    .private)
+                    .cast(),
+            )
         }
     }
 
+    fn label(&self) -> Label {
+        Label(self.private().load(Relaxed))
+    }
+
     fn set_label(&mut self, label: Label) {
-        let private = (label.order as usize) << 1 | usize::from(label.zero);
-        // SAFETY: We own the page, and its `private` is ours.
-        unsafe {
-            (*self.folio())
-                .__bindgen_anon_1
-                .__bindgen_anon_1
-                .__bindgen_anon_3
-                .private = private as *mut _
+        self.private().store(label.0, Relaxed);
+    }
+
+    /// Counts one more that shares the page. Whoever does so has a share already.
+    pub(super) fn add_sharer(&self) {
+        self.private().fetch_add(Label::SHARER, Relaxed);
+    }
+
+    /// Gives one share up. False: it was the last one, and the page is the caller's alone.
+    pub(super) fn remove_sharer(&self) -> bool {
+        let mut old = self.label().0;
+        while old >= Label::SHARER {
+            // Full: what others did with the page comes before what its last sharer does.
+            match self.private().cmpxchg(old, old - Label::SHARER, Full) {
+                Ok(_) => return true,
+                Err(now) => old = now,
+            }
+        }
+        false
+    }
+
+    /// Whether nobody shares the page with the caller.
+    pub(super) fn is_unshared(&self) -> bool {
+        self.label().0 < Label::SHARER
+    }
+
+    /// Whether a GUP user has pinned it (`folio_maybe_dma_pinned` of a large folio).
+    pub(super) fn is_dma_pinned(&self) -> bool {
+        // SAFETY: We own the page, which has more than one base page and so such a counter; the
+        // pinners' accesses to it are atomic.
+        let pins = unsafe {
+            Atomic::<i32>::from_ptr(
+                &raw mut (*self.folio())
+                    .__bindgen_anon_2
+                    .__bindgen_anon_1
+                    .__bindgen_anon_1
+                    .__bindgen_anon_1
+                    ._pincount
+                    .counter,
+            )
         };
+        pins.load(Acquire) > 0
     }
 
     fn nid(&self) -> usize {
@@ -161,7 +223,7 @@ impl Owned {
     /// preemptible.
     fn clear(&mut self) {
         let head = self.folio().cast::<bindings::page>();
-        for i in 0..1usize << self.label().order {
+        for i in 0..1usize << self.label().order() {
             // SAFETY: The page has that many base pages, contiguous in the memory map (at most
             // 1 GiB: inside one section's map), and we own them all. x86-64 has no high memory, so
             // kmap_local_page never fails. Nobody else uses the content.
@@ -173,6 +235,22 @@ impl Owned {
         }
     }
 
+    /// Copies the whole page from `source`. False: a part of that is poisoned. Sleeps.
+    fn copy(&mut self, source: *mut bindings::folio) -> bool {
+        // SAFETY: Both are pages of the same size, `source` by the callers' promise; nobody else
+        // uses our content.
+        unsafe { bindings::folio_mc_copy(self.folio(), source) == 0 }
+    }
+
+    /// Takes a reference back.
+    ///
+    /// # Safety
+    ///
+    /// `folio` must be such a page, with a reference for this, unless this is never dropped.
+    pub(super) unsafe fn from_folio(folio: NonNull<bindings::folio>) -> Self {
+        Self(folio)
+    }
+
     /// Hands our reference to the caller.
     fn into_folio(self) -> NonNull<bindings::folio> {
         ManuallyDrop::new(self).0
@@ -181,19 +259,20 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // SAFETY: We own the page, and its `private` is ours; the page allocator expects none.
-        unsafe {
-            (*self.folio())
-                .__bindgen_anon_1
-                .__bindgen_anon_1
-                .__bindgen_anon_3
-                .private = core::ptr::null_mut()
-        };
+        // The page allocator expects nothing there.
+        self.private().store(0, Relaxed);
         if self.refcount().fetch_add(-1, Full) == 1 {
             // SAFETY: That was the last reference (`folio_put`).
             unsafe { bindings::__folio_put(self.folio()) };
         }
     }
+}
+
+/// A page that page tables may map.
+pub(crate) trait Mappable {
+    /// Its folio, which is there while `self` is.
+    #[doc(hidden)]
+    fn folio(&self) -> *mut bindings::folio;
 }
 
 /// A page that can be listed: see [`PageList`](super::list::PageList).
@@ -227,7 +306,7 @@ impl FreePage {
         let page = unsafe { version::alloc_pages_node(gfp, order, nid) };
         // INVARIANT: The page allocator gave us the only reference, and the label follows.
         let mut page = Owned(NonNull::new(page.cast())?);
-        page.set_label(Label { order, zero: true });
+        page.set_label(Label::new(order, true));
         Some(Self(page))
     }
 
@@ -238,22 +317,46 @@ impl FreePage {
 
     /// Whether the content is known to be zero.
     pub(crate) fn is_zero(&self) -> bool {
-        self.0.label().zero
+        self.0.label().is_zero()
     }
 
     /// Makes it a page of the file that `host` stands for, at `index` (in base pages). Whatever it
     /// held before is cleared, unless it is known to be zero. Sleeps.
-    pub(crate) fn into_file(mut self, host: &Host, index: usize) -> FilePage {
+    pub(crate) fn into_file(self, host: &Host, index: usize) -> FilePage {
+        FilePage(ManuallyDrop::new(self.into_clean(host, index)))
+    }
+
+    /// Makes it a page of a private mapping of that file, cleared likewise. Sleeps.
+    pub(crate) fn into_private(self, host: &Host, index: usize) -> PrivatePage {
+        // INVARIANT: One mapping has it.
+        PrivatePage::new(self.into_clean(host, index))
+    }
+
+    /// Makes it a page of a private mapping with the content of `source`. Gives it back if a part of
+    /// that is poisoned. Sleeps.
+    pub(crate) fn into_copy(
+        mut self,
+        source: &impl Mappable,
+        host: &Host,
+        index: usize,
+    ) -> Result<PrivatePage, Self> {
+        self.0.set_label(Label::new(self.0.label().order(), false));
+        if !self.0.copy(source.folio()) {
+            return Err(self);
+        }
+        self.0.set_place(host.mapping(), index);
+        // INVARIANT: One mapping has it.
+        Ok(PrivatePage::new(self.0))
+    }
+
+    fn into_clean(mut self, host: &Host, index: usize) -> Owned {
         let label = self.0.label();
-        if !label.zero {
+        if !label.is_zero() {
             self.0.clear();
         }
-        self.0.set_label(Label {
-            zero: false,
-            ..label
-        });
+        self.0.set_label(Label::new(label.order(), false));
         self.0.set_place(host.mapping(), index);
-        FilePage(ManuallyDrop::new(self.0))
+        self.0
     }
 }
 
@@ -275,30 +378,36 @@ impl Listed for FreePage {
 /// `mapping` is that of the file's host, which outlives this.
 pub(crate) struct FilePage(ManuallyDrop<Owned>);
 
-impl FilePage {
-    /// The page for [`vmf_insert_folio_pmd`](super::vma::Fault::insert).
-    pub(super) fn folio(&self) -> *mut bindings::folio {
+impl Mappable for FilePage {
+    fn folio(&self) -> *mut bindings::folio {
         self.0.folio()
     }
+}
 
+impl FilePage {
     /// Takes the page out of its file: free if nobody else holds it, pinned otherwise. No page
     /// table may map it any more. Sleeps.
     pub(crate) fn leave(self) -> Result<FreePage, PinnedPage> {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: `this` is not used again and not dropped.
-        let mut page = unsafe { ManuallyDrop::take(&mut this.0) };
-        page.leave_file();
-        PinnedPage(page).unpin()
+        let page = unsafe { ManuallyDrop::take(&mut this.0) };
+        page.into_unmapped()
     }
 }
 
 impl Owned {
     /// Ends the page's time in a file. Under the folio lock, or `folio_mark_dirty_lock` of a late
     /// unpin uses the file's host after it is gone.
-    fn leave_file(&mut self) {
+    pub(super) fn leave_file(&mut self) {
         self.lock();
         self.set_place(core::ptr::null_mut(), 0);
         self.unlock();
+    }
+
+    /// The same for a page that no page table maps: free if nobody else holds it, else pinned.
+    pub(super) fn into_unmapped(mut self) -> Result<FreePage, PinnedPage> {
+        self.leave_file();
+        PinnedPage(self).unpin()
     }
 }
 

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mappings of huge files: finding a place, setting them up, and their faults.
+//! Mappings of huge files: finding a place for them, setting them up, and looking at them.
 //!
 //! Mirrors drivers/dax/device.c; the types say which lock is held, as rust/kernel/mm/virt.rs does
-//! (where a setter for `vm_ops` and a fault type belong). Only for 2 MiB pages so far.
+//! (where a setter for `vm_ops` belongs).
 
 use core::{marker::PhantomData, ptr::NonNull};
 
 use kernel::{
     bindings,
     error::Result,
-    ffi::{c_int, c_uint, c_ulong},
+    ffi::{c_int, c_ulong, c_void},
     mm::virt::{flags, VmaNew},
     prelude::*,
 };
 
 use super::{
-    chardev::MappedFile,
-    page::FilePage,
     task::{MemPolicy, RawMemPolicy},
     version::VM_MAYSHARE,
 };
@@ -122,80 +120,127 @@ impl<'a> NewMapping<'a> {
         self.0.flags() & flags::NORESERVE != 0
     }
 
-    /// Makes it a mapping of `T`, whose file the VMA must be of; `chardev` sees to that.
+    /// Gives it its operations, and what they find in `vm_private_data`.
     ///
     /// VM_DONTEXPAND keeps mremap from growing it, and userfaultfd, guard markers, khugepaged and
     /// merging from planting page tables where huge pages go.
-    pub(super) fn install<T: MappedFile>(&self) {
+    pub(super) fn install(
+        &self,
+        operations: &'static bindings::vm_operations_struct,
+        private_data: *mut c_void,
+    ) {
         self.0.set_dontexpand();
-        // SAFETY: The VMA is being set up, so nobody else looks at it; the operations are static.
-        unsafe { (*self.0.as_ptr()).vm_ops = Operations::<T>::TABLE };
+        // SAFETY: The VMA is being set up, so nobody else looks at it.
+        unsafe {
+            (*self.0.as_ptr()).vm_ops = operations;
+            (*self.0.as_ptr()).vm_private_data = private_data;
+        }
+    }
+
+    /// The address space it is in.
+    pub(crate) fn mm(&self) -> MmId {
+        // SAFETY: The VMA is valid.
+        MmId(unsafe { (*self.0.as_ptr()).vm_mm })
     }
 }
 
-/// A page fault in a mapping of a huge file, under the mmap read lock or the VMA's.
+/// Tells address spaces apart, for as long as they live.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MmId(*mut bindings::mm_struct);
+
+// SAFETY: It is compared, and used only where the caller promises that it is valid.
+unsafe impl Send for MmId {}
+// SAFETY: Likewise.
+unsafe impl Sync for MmId {}
+
+impl MmId {
+    /// The current task's.
+    pub(super) fn current() -> Self {
+        // SAFETY: The current task is valid, and only it changes this.
+        Self(unsafe { (*bindings::get_current()).mm })
+    }
+}
+
+/// A mapping that nobody changes meanwhile: under its own lock or the mmap lock.
 ///
 /// # Invariants
 ///
-/// Points to a fault that the kernel is handling for the duration of `'a`.
-pub(crate) struct Fault<'a> {
-    vmf: NonNull<bindings::vm_fault>,
-    _fault: PhantomData<&'a ()>,
+/// Points to a VMA that is valid and locked for the duration of `'a`.
+#[derive(Clone, Copy)]
+pub(crate) struct Mapping<'a> {
+    vma: NonNull<bindings::vm_area_struct>,
+    _locked: PhantomData<&'a ()>,
 }
 
-impl Fault<'_> {
-    fn vma(&self) -> *mut bindings::vm_area_struct {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.vmf.as_ptr()).__bindgen_anon_1.vma }
-    }
-
-    fn flags(&self) -> bindings::fault_flag {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.vmf.as_ptr()).flags }
-    }
-
-    /// Whether the page will be written to.
-    pub(crate) fn is_write(&self) -> bool {
-        self.flags() & bindings::fault_flag_FAULT_FLAG_WRITE != 0
-    }
-
-    /// Whether somebody wants to write, or a page of its own, where the mapping does not let it
-    /// (ptrace, FOLL_FORCE): no page that we could insert would do, and the caller would ask again
-    /// and again.
-    pub(crate) fn is_futile(&self) -> bool {
-        let wants = bindings::fault_flag_FAULT_FLAG_WRITE | bindings::fault_flag_FAULT_FLAG_UNSHARE;
-        // SAFETY: By the type invariant the VMA is valid and its flags are stable.
-        let vm_flags = unsafe { (*self.vma()).__bindgen_anon_2.vm_flags };
-        self.flags() & wants != 0 && vm_flags & flags::WRITE == 0
-    }
-
-    /// The index, in base pages, of the first byte of the huge page (`1 << order` base pages)
-    /// around the address; none if it is not all inside the mapping.
-    pub(crate) fn base_index(&self, order: u32) -> Option<usize> {
-        let size = kernel::page::PAGE_SIZE << order;
-        // SAFETY: By the type invariant.
-        let (address, start, end, offset) = unsafe {
-            let vma = &*self.vma();
-            let range = vma.__bindgen_anon_1.__bindgen_anon_1;
-            (
-                (*self.vmf.as_ptr()).__bindgen_anon_1.address,
-                range.vm_start,
-                range.vm_end,
-                vma.vm_pgoff,
-            )
-        };
-        let first = address & !(size - 1);
-        if first < start || first.checked_add(size)? > end {
-            return None;
+impl Mapping<'_> {
+    /// # Safety
+    ///
+    /// The VMA must be valid and locked for the duration of `'a`.
+    pub(super) unsafe fn new(vma: NonNull<bindings::vm_area_struct>) -> Self {
+        // INVARIANT: By the caller's promise.
+        Self {
+            vma,
+            _locked: PhantomData,
         }
-        let index = ((first - start) >> kernel::page::PAGE_SHIFT).checked_add(offset)?;
-        (index & ((1 << order) - 1) == 0).then_some(index)
+    }
+
+    fn as_ptr(&self) -> *mut bindings::vm_area_struct {
+        self.vma.as_ptr()
+    }
+
+    fn range(&self) -> bindings::vm_area_struct__bindgen_ty_1__bindgen_ty_1 {
+        // SAFETY: By the type invariant; the union has no other user in a VMA that is in use.
+        unsafe { (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1 }
+    }
+
+    /// The address space it is in.
+    pub(crate) fn mm(&self) -> MmId {
+        // SAFETY: By the type invariant.
+        MmId(unsafe { (*self.as_ptr()).vm_mm })
+    }
+
+    /// The VMA of `mm` at this one's start, if it is of the same file.
+    ///
+    /// # Safety
+    ///
+    /// `mm` must be valid and its mmap write lock held.
+    pub(super) unsafe fn find(&self, mm: MmId) -> Option<Self> {
+        // SAFETY: By the caller's promise.
+        let found = unsafe { bindings::find_vma(mm.0, self.start()) };
+        // SAFETY: It is a valid VMA, write-locked with its mm.
+        let found = unsafe { Self::new(NonNull::new(found)?) };
+        // SAFETY: Both VMAs are valid.
+        let same_file = unsafe { (*found.as_ptr()).vm_file == (*self.as_ptr()).vm_file };
+        (found.start() <= self.start() && same_file).then_some(found)
+    }
+
+    /// The first address.
+    pub(super) fn start(&self) -> usize {
+        self.range().vm_start
+    }
+
+    /// The length, in bytes.
+    pub(crate) fn length(&self) -> usize {
+        let range = self.range();
+        range.vm_end.saturating_sub(range.vm_start)
+    }
+
+    /// The offset into the file, in base pages.
+    pub(crate) fn base_page_offset(&self) -> usize {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.as_ptr()).vm_pgoff }
+    }
+
+    /// Whether it is writable now.
+    pub(super) fn is_writable(&self) -> bool {
+        // SAFETY: By the type invariant; the union has no other user.
+        unsafe { (*self.as_ptr()).__bindgen_anon_2.vm_flags & flags::WRITE != 0 }
     }
 
     /// The mapping's own memory policy (mbind), if it has one.
     pub(crate) fn policy(&self) -> Option<MemPolicy> {
-        // SAFETY: By the type invariant the VMA is locked, and so does not change its policy.
-        let policy: *const RawMemPolicy = unsafe { (*self.vma()).vm_policy }.cast();
+        // SAFETY: By the type invariant, by which the policy does not change.
+        let policy: *const RawMemPolicy = unsafe { (*self.as_ptr()).vm_policy }.cast();
         if policy.is_null() {
             return None;
         }
@@ -204,107 +249,15 @@ impl Fault<'_> {
         Some(unsafe { MemPolicy::copy(policy) })
     }
 
-    /// Maps `page`, a 2 MiB page, at the fault's address. Takes a reference for the page table.
-    pub(crate) fn insert(&self, page: &FilePage) -> Outcome {
-        // SAFETY: By the type invariant. The page is of PMD size and stays while its file holds it.
-        // The place is empty or holds the same page: a file's page at an index does not change
-        // while mappings exist.
-        Outcome(unsafe {
-            bindings::vmf_insert_folio_pmd(self.vmf.as_ptr(), page.folio(), self.is_write())
-        })
-    }
-}
-
-/// What a fault handler answers.
-pub(crate) struct Outcome(bindings::vm_fault_t);
-
-impl Outcome {
-    /// No page to be had here: the task gets SIGBUS.
-    pub(crate) const SIGBUS: Self = Self(bindings::vm_fault_reason_VM_FAULT_SIGBUS);
-
-    const FALLBACK: Self = Self(bindings::vm_fault_reason_VM_FAULT_FALLBACK);
-}
-
-/// The `vm_operations_struct` of mappings of `T`.
-struct Operations<T>(PhantomData<T>);
-
-impl<T: MappedFile> Operations<T> {
-    const TABLE: &'static bindings::vm_operations_struct = &bindings::vm_operations_struct {
-        fault: Some(Self::fault),
-        huge_fault: Some(Self::huge_fault),
-        may_split: Some(Self::may_split),
-        pagesize: Some(Self::pagesize),
-        ..pin_init::zeroed()
-    };
-
-    /// # Safety
-    ///
-    /// `vma` must be a mapping with these operations, locked by the caller for `'a`.
-    unsafe fn file<'a>(vma: *const bindings::vm_area_struct) -> &'a T {
-        // SAFETY: Only `NewMapping::install` sets these operations, on VMAs of files that `chardev`
-        // opened; the VMA holds a reference to the file, and the file its `T`.
-        unsafe { &*(*(*vma).vm_file).private_data.cast::<T>() }
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel for a fault in such a mapping.
-    unsafe fn handle(vmf: *mut bindings::vm_fault) -> Outcome {
-        let Some(vmf) = NonNull::new(vmf) else {
-            return Outcome::SIGBUS;
-        };
-        // INVARIANT: The kernel is handling this fault until we return.
-        let fault = Fault {
-            vmf,
-            _fault: PhantomData,
-        };
-        // SAFETY: The kernel holds the VMA's lock, or the mmap lock.
-        unsafe { Self::file(fault.vma()) }.fault(&fault)
-    }
-
-    /// Where THP is off for the mapping (`enabled=never`, MADV_NOHUGEPAGE, PR_SET_THP_DISABLE), the
-    /// kernel asks for a base page. It gets the huge page here, too.
-    ///
-    /// # Safety
-    ///
-    /// To be called by the kernel for a fault in such a mapping.
-    unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
-        // SAFETY: By the kernel's contract for `->fault`.
-        unsafe { Self::handle(vmf) }.0
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel for a fault in such a mapping.
-    unsafe extern "C" fn huge_fault(
-        vmf: *mut bindings::vm_fault,
-        order: c_uint,
-    ) -> bindings::vm_fault_t {
-        if order != bindings::PMD_ORDER {
-            return Outcome::FALLBACK.0;
+    /// Takes a part of it, in bytes from its start, out of the page tables, so that it faults again.
+    pub(super) fn zap(&self, from: usize, length: usize) {
+        if from
+            .checked_add(length)
+            .is_none_or(|end| end > self.length())
+        {
+            return;
         }
-        // SAFETY: By the kernel's contract for `->huge_fault`.
-        unsafe { Self::handle(vmf) }.0
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel for such a mapping, with the mmap write lock held.
-    unsafe extern "C" fn may_split(vma: *mut bindings::vm_area_struct, address: c_ulong) -> c_int {
-        // SAFETY: The kernel holds the mmap write lock.
-        let file = unsafe { Self::file(vma) };
-        if address & (file.page_bytes() - 1) == 0 {
-            0
-        } else {
-            EINVAL.to_errno()
-        }
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel for such a mapping, with the mmap lock held.
-    unsafe extern "C" fn pagesize(vma: *mut bindings::vm_area_struct) -> c_ulong {
-        // SAFETY: The kernel holds the mmap lock.
-        unsafe { Self::file(vma) }.page_bytes()
+        // SAFETY: The range is inside the VMA, which is valid and locked by the type invariant.
+        unsafe { bindings::zap_vma_range(self.as_ptr(), self.start() + from, length) };
     }
 }

@@ -12,9 +12,11 @@
 #![forbid(unsafe_code)]
 
 pub mod count;
+pub mod coverage;
 pub mod node;
 pub mod placement;
 pub mod pool;
+pub mod private;
 pub mod range;
 pub mod refusal;
 pub mod regions;

@@ -2,8 +2,8 @@
 
 //! What may be mapped of a huge file, and where.
 //!
-//! Mirrors the checks of `hugetlbfs_file_mmap` and `hugetlb_get_unmapped_area`
-//! (fs/hugetlbfs/inode.c). Called by the huge file at mmap.
+//! Mirrors the checks of `hugetlbfs_file_mmap`, `hugetlb_get_unmapped_area`, `hugetlbfs_setattr` and
+//! `hugetlbfs_fallocate` (fs/hugetlbfs/inode.c). Called by the huge file at mmap and at ioctls.
 
 use super::count::PageCount;
 use super::refusal::Refusal;
@@ -19,6 +19,14 @@ pub struct FileRange {
 }
 
 impl FileRange {
+    /// Everything from `first` on.
+    pub const fn from(first: usize) -> Self {
+        Self {
+            first,
+            end: usize::MAX,
+        }
+    }
+
     /// The one page at `index`.
     pub const fn only(index: usize) -> Self {
         Self {
@@ -47,6 +55,47 @@ impl FileRange {
     }
 }
 
+/// The size of the largest file, in bytes, and one: a file's length is a signed number (`loff_t`).
+const SIZE_LIMIT: u64 = 1 << 63;
+
+/// A range of a huge file as programs name it, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct ByteRange {
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub length: u64,
+}
+
+impl ByteRange {
+    /// The pages of the range.
+    pub fn check(&self, size: HugeSize) -> Result<FileRange, Refusal> {
+        if self.length == 0 {
+            return Err(Refusal::Empty);
+        }
+        let end = self
+            .offset
+            .checked_add(self.length)
+            .ok_or(Refusal::TooLarge)?;
+        Ok(FileRange {
+            first: pages_of_size(self.offset, size)?,
+            end: pages_of_size(end, size)?,
+        })
+    }
+}
+
+/// How many huge pages a file of `bytes` bytes has.
+pub fn pages_of_size(bytes: u64, size: HugeSize) -> Result<usize, Refusal> {
+    if bytes >= SIZE_LIMIT {
+        return Err(Refusal::TooLarge);
+    }
+    let bytes = bytes as usize;
+    if !size.is_aligned(bytes) {
+        return Err(Refusal::Unaligned);
+    }
+    Ok(bytes >> size.shift())
+}
+
 /// A new mapping, as mmap(2) hands it to us.
 #[derive(Clone, Copy, Debug)]
 pub struct MapRequest {
@@ -56,16 +105,11 @@ pub struct MapRequest {
     pub length: usize,
     /// The offset into the file, in base pages.
     pub base_page_offset: usize,
-    /// Whether it is a shared mapping.
-    pub shared: bool,
 }
 
 impl MapRequest {
     /// The range of the file that the mapping shows.
     pub fn check(&self, size: HugeSize) -> Result<FileRange, Refusal> {
-        if !self.shared {
-            return Err(Refusal::Private);
-        }
         // A file's length in bytes is a signed number (loff_t); of a file the kernel checks that
         // first (`file_mmap_ok`).
         let last = (isize::MAX as usize)

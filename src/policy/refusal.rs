@@ -9,8 +9,10 @@
 pub enum Refusal {
     /// An address, a length or an offset is no multiple of the huge page size.
     Unaligned,
-    /// The mapping is private (`MAP_PRIVATE`).
-    Private,
+    /// A range has no length.
+    Empty,
+    /// A file cannot be that large.
+    TooLarge,
     /// The pool has too few pages for a reservation, and may or can not make more.
     NoPages,
     /// A sum of addresses, lengths or offsets wraps, or is past the end of any file.

@@ -3,7 +3,7 @@
 //! Edges of policy/range.rs.
 
 use rust_hugetlb::policy::range::{AreaPlan, AreaRequest, FileRange, MapRequest};
-use rust_hugetlb::policy::refusal::Refusal::{self, Overflow, Private, Unaligned};
+use rust_hugetlb::policy::refusal::Refusal::{self, Overflow, Unaligned};
 use rust_hugetlb::policy::size::HugeSize::{self, Size1G, Size2M};
 
 const MIB: usize = 1 << 20;
@@ -70,13 +70,12 @@ fn pages_in_both_ranges() {
     }
 }
 
-/// A shared mapping; the offset in bytes.
+/// A mapping; the offset in bytes.
 fn map(size: HugeSize, start: usize, length: usize, offset: u128) -> Result<FileRange, Refusal> {
     MapRequest {
         start,
         length,
         base_page_offset: usize::try_from(offset >> BASE_SHIFT).unwrap(),
-        shared: true,
     }
     .check(size)
 }
@@ -183,27 +182,8 @@ fn which_refusal_comes_first() {
             start: 0,
             length,
             base_page_offset,
-            shared: true,
         };
         assert_eq!(request.check(Size2M), Err(refusal), "{request:?}");
-        let private = MapRequest {
-            shared: false,
-            ..request
-        };
-        assert_eq!(private.check(Size2M), Err(Private), "{private:?}");
-    }
-}
-
-#[test]
-fn no_private_mapping() {
-    for (length, base_page_offset) in [(2 * MIB, 0), (3 * MIB, 0), (2 * MIB, 1), (0, MAX)] {
-        let request = MapRequest {
-            start: 0,
-            length,
-            base_page_offset,
-            shared: false,
-        };
-        assert_eq!(request.check(Size2M), Err(Private), "{request:?}");
     }
 }
 

@@ -14,7 +14,6 @@ fn main() -> ExitCode {
     guest::ktap::run(&guest::tests![
         request::lengths_that_are_no_multiple_are_refused,
         request::offsets_that_are_no_multiple_are_refused,
-        request::private_mappings_are_refused,
         request::addresses_are_aligned,
         request::fixed_addresses_must_be_aligned,
         request::access_modes_limit_protection,

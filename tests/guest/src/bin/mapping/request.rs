@@ -54,20 +54,6 @@ pub fn offsets_that_are_no_multiple_are_refused() -> Check {
     Ok(())
 }
 
-pub fn private_mappings_are_refused() -> Check {
-    let _pool = Resized::ours(1)?;
-    let file = open()?;
-    for protection in [READ, READ | WRITE] {
-        let request = Request {
-            flags: libc::MAP_PRIVATE,
-            protection,
-            ..Request::pages(1)
-        };
-        refused!(request.map(&file), libc::EINVAL, "MAP_PRIVATE");
-    }
-    Ok(())
-}
-
 pub fn addresses_are_aligned() -> Check {
     let _pool = Resized::ours(3)?;
     let file = open()?;

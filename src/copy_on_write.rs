@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Private mappings of a huge file: their faults, fork, and their end.
+//!
+//! Mirrors `hugetlb_no_page`, `hugetlb_wp`, `unmap_ref_private`, `copy_hugetlb_page_range` and
+//! `hugetlb_vm_op_close` (mm/hugetlb.c). A page of a private mapping belongs to the mapping, not to
+//! the page tables that show it: they can be emptied at any time, and what was there faults in again.
+
+use kernel::{pr_warn_once, prelude::*, sync::Arc};
+
+use crate::{
+    errno::errno,
+    huge_file::HugeFile,
+    mm::{
+        fault::{Fault, Outcome},
+        fault_lock::FaultLock,
+        page::Mappable,
+        private_page::PrivatePage,
+        vma::{Mapping, NewMapping},
+    },
+    policy::{
+        coverage::Release,
+        placement::Placement,
+        pool::Claim,
+        private::{Action, Own, View},
+        range::FileRange,
+    },
+    private::Private,
+    task,
+};
+
+impl HugeFile {
+    /// A private mapping of `range`; its pages are reserved unless it is MAP_NORESERVE. Sleeps.
+    pub(crate) fn map_private(
+        &self,
+        mapping: &NewMapping<'_>,
+        range: FileRange,
+    ) -> Result<Arc<Private>> {
+        let promised = (!mapping.is_noreserve()).then_some(range);
+        let private = Private::new(mapping.mm(), self.new_map()?, promised)?;
+        self.relatives.add(&private)?;
+        if let Some(range) = promised {
+            let placement = task::current(None).place_reservation();
+            if let Err(refusal) = self.hstate.pool().reserve(range.count(), &placement) {
+                self.relatives.remove(&private);
+                return Err(errno(refusal));
+            }
+        }
+        Ok(private)
+    }
+
+    /// Maps the page at the fault's address in `private`; none if there is none to be had.
+    pub(crate) fn try_private_fault(
+        &self,
+        fault: &Fault<'_>,
+        private: &Private,
+    ) -> Option<Outcome> {
+        let index = self.index_of(fault)?;
+        let wants_own = fault.wants_own();
+        let mut lock = self.pages.lock(index);
+        let action = self.view(private, &lock).decide(wants_own);
+        let place = || Some(task::current(fault.mapping()?.policy()).place(index));
+        match action {
+            Action::MapOwn => {}
+            Action::MapFile => {
+                return self
+                    .pages
+                    .get(&lock)
+                    .map(|page| fault.insert(&*page, false))
+            }
+            Action::Fresh => {
+                let claim = private.claim(index);
+                let page = self.hstate.take(&place()?, claim)?;
+                let page = page.into_private(&self.host, self.base_index(index));
+                self.give(private, &mut lock, page, claim)?;
+            }
+            Action::CopyFile => {
+                let claim = private.claim(index);
+                let page = self.copy(&*self.pages.get(&lock)?, index, &place()?, claim)?;
+                // The file's page may be mapped here, to be read.
+                self.unmap(fault, private, index);
+                self.give(private, &mut lock, page, claim)?;
+            }
+            Action::CopyShared { may_rob } => {
+                let copy = self.copy(
+                    &*private.pages.get(&lock)?,
+                    index,
+                    &place()?,
+                    Claim::Unreserved,
+                );
+                match copy {
+                    Some(page) => {
+                        self.unmap(fault, private, index);
+                        self.exchange(private, &mut lock, page)?;
+                    }
+                    None if may_rob => self.rob_others(private, &mut lock),
+                    None => return None,
+                }
+            }
+            Action::Refuse => return None,
+        }
+        private
+            .pages
+            .get(&lock)
+            .map(|page| fault.insert(&*page, wants_own))
+    }
+
+    /// A forked task gets the pages that `parent` has in `copy`, and no reservations. Sleeps.
+    pub(crate) fn fork_private(&self, parent: &Private, copy: Mapping<'_>) -> Result<Arc<Private>> {
+        let range = self.range_of(copy);
+        let child = Private::new(copy.mm(), self.new_map()?, None)?;
+        self.relatives.add(&child)?;
+        let mut next = parent.pages.next(range.first);
+        while let Some(index) = next.filter(|index| *index < range.end) {
+            if !self.inherit(parent, &child, index, copy) {
+                child.rob();
+            }
+            next = index
+                .checked_add(1)
+                .and_then(|from| parent.pages.next(from));
+        }
+        Ok(child)
+    }
+
+    /// Gives `child` what `parent` has at `index`: a share, or of a page that is pinned a copy.
+    fn inherit(&self, parent: &Private, child: &Private, index: usize, copy: Mapping<'_>) -> bool {
+        let mut lock = self.pages.lock(index);
+        let page = match parent.pages.get(&lock) {
+            None => return true,
+            Some(page) if page.is_pinned() => {
+                let placement = task::current(copy.policy()).place(index);
+                self.copy(&*page, index, &placement, Claim::Unreserved)
+            }
+            Some(page) => Some(page.share()),
+        };
+        page.is_some_and(|page| {
+            self.give(child, &mut lock, page, Claim::Unreserved)
+                .is_some()
+        })
+    }
+
+    /// A VMA of `private` is gone. Sleeps.
+    pub(crate) fn close_private(&self, private: &Private, mapping: Mapping<'_>) {
+        let (release, unused) = private.closed(self.range_of(mapping));
+        let range = match release {
+            Release::Nothing => return,
+            Release::Range(range) => range,
+            Release::All => FileRange::from(0),
+        };
+        let mut next = private.pages.next(range.first);
+        while let Some(index) = next.filter(|index| *index < range.end) {
+            let page = private.pages.remove(&mut self.pages.lock(index));
+            if let Some(page) = page {
+                self.hstate.retire_private(page);
+            }
+            next = private.pages.next(index);
+        }
+        if !unused.is_zero() {
+            self.hstate.pool().unreserve(unused);
+        }
+        if release == Release::All {
+            self.relatives.remove(private);
+        }
+    }
+
+    fn view(&self, private: &Private, lock: &FaultLock<'_>) -> View {
+        View {
+            own: match private.pages.get(lock) {
+                None => Own::Absent,
+                Some(page) if page.is_exclusive() => Own::Exclusive,
+                Some(_) => Own::Shared,
+            },
+            in_file: self.pages.get(lock).is_some(),
+            in_size: self.is_inside(lock.index()),
+            robbed: private.is_robbed(),
+            owner: private.is_owner(),
+        }
+    }
+
+    /// A copy of `source`, on a page taken on `claim`; none if there is none to be had. Sleeps.
+    fn copy(
+        &self,
+        source: &impl Mappable,
+        index: usize,
+        placement: &Placement,
+        claim: Claim,
+    ) -> Option<PrivatePage> {
+        let page = self.hstate.take(placement, claim)?;
+        match page.into_copy(source, &self.host, self.base_index(index)) {
+            Ok(copy) => Some(copy),
+            Err(page) => {
+                self.hstate.unuse(page, claim);
+                None
+            }
+        }
+    }
+
+    /// Gives `private` a page, taken on `claim`, where it has none. None if that cannot be written
+    /// down. Sleeps.
+    fn give(
+        &self,
+        private: &Private,
+        lock: &mut FaultLock<'_>,
+        page: PrivatePage,
+        claim: Claim,
+    ) -> Option<()> {
+        if let Err(page) = private.pages.insert(lock, page) {
+            self.take_back(page, claim);
+            return None;
+        }
+        if private.commit(lock.index(), claim).is_err() {
+            let page = private.pages.remove(lock)?;
+            self.take_back(page, claim);
+            return None;
+        }
+        Some(())
+    }
+
+    /// Gives `private` a page of its own for the one that it shares. Sleeps.
+    fn exchange(
+        &self,
+        private: &Private,
+        lock: &mut FaultLock<'_>,
+        page: PrivatePage,
+    ) -> Option<()> {
+        match private.pages.replace(lock, page) {
+            Ok(old) => {
+                self.hstate.retire_private(old?);
+                Some(())
+            }
+            Err(page) => {
+                self.take_back(page, Claim::Unreserved);
+                None
+            }
+        }
+    }
+
+    /// Takes back a page, taken on `claim`, that was given to nobody.
+    fn take_back(&self, page: PrivatePage, claim: Claim) {
+        // Nobody could pin it yet, so it is free; a share of another mapping's is just given up.
+        if let Some(Ok(page)) = page.leave() {
+            self.hstate.unuse(page, claim);
+        }
+    }
+
+    /// Takes the page that `private` shares from those it shares it with. Sleeps.
+    fn rob_others(&self, private: &Private, lock: &mut FaultLock<'_>) {
+        self.unmap_everywhere(lock.index());
+        self.relatives.take_pages(
+            lock,
+            |other, lock| {
+                let (mine, theirs) = (private.pages.get(lock), other.pages.get(lock));
+                !core::ptr::eq(private, other)
+                    && matches!((mine, theirs), (Some(mine), Some(theirs)) if mine.is_same(&theirs))
+            },
+            |other, page| {
+                other.rob();
+                self.hstate.retire_private(page);
+            },
+        );
+        pr_warn_once!(
+            "no page for a copy on write: taken from forked processes, which get SIGBUS if they \
+             touch it; a larger pool or nr_overcommit_hugepages avoids that (said once)\n"
+        );
+    }
+
+    /// Makes sure that what `private` has had mapped at `index` is not mapped any more.
+    fn unmap(&self, fault: &Fault<'_>, private: &Private, index: usize) {
+        if private.is_doubled() {
+            self.unmap_everywhere(index);
+        } else {
+            fault.zap(self.hstate.size().order());
+        }
+    }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Changing what a huge file holds: its size, holes, pages put in beforehand.
+//!
+//! Mirrors `hugetlb_vmtruncate`, `hugetlbfs_punch_hole` and `hugetlbfs_fallocate`
+//! (fs/hugetlbfs/inode.c). A page leaves the page tables before it leaves the file, and both under
+//! its fault lock: nobody sees it once it is somebody else's.
+
+use kernel::prelude::*;
+
+use crate::{
+    errno::errno,
+    huge_file::HugeFile,
+    mm::{
+        fault_lock::FaultLock,
+        ioctl::{Info, Range, Reply, Request},
+        private_page::PrivatePage,
+    },
+    policy::{
+        count::PageCount,
+        pool::Claim,
+        range::{pages_of_size, ByteRange, FileRange},
+    },
+    private::Private,
+    task,
+};
+
+impl HugeFile {
+    /// Does what an ioctl asks for. Sleeps.
+    pub(crate) fn serve(&self, request: Request) -> Result<Reply> {
+        match request {
+            Request::Info => return Ok(Reply::Info(self.info())),
+            Request::SetSize(bytes) => self.set_size(bytes)?,
+            Request::PunchHole(range) => self.punch_hole(self.pages_of(range)?)?,
+            Request::Preallocate(range) => self.preallocate(self.pages_of(range)?)?,
+        }
+        Ok(Reply::Done)
+    }
+
+    fn info(&self) -> Info {
+        let bytes = |pages: usize| (pages as u64) << self.hstate.size().shift();
+        let allocated = PageCount::new(self.pages.count());
+        Info {
+            page_size: bytes(1),
+            size: bytes(self.size()),
+            allocated: bytes(allocated.get()),
+            reserved: bytes(self.charge.count().minus(allocated).get()),
+        }
+    }
+
+    fn set_size(&self, bytes: u64) -> Result {
+        let size = pages_of_size(bytes, self.hstate.size()).map_err(errno)?;
+        let _shape = self.shape.lock();
+        self.check_growth(size)?;
+        self.set_size_to(size);
+        self.host.unmap(self.base_index(size), 0);
+        let mut dropped = PageCount::ZERO;
+        let mut from = size;
+        while let Some(index) = self.next_page(from) {
+            let mut lock = self.pages.lock(index);
+            self.drop_private_pages(&mut lock);
+            if let Some(page) = self.pages.remove(&mut lock) {
+                self.hstate.retire(page);
+                dropped = dropped.plus(PageCount::ONE);
+            }
+            from = index;
+        }
+        let charged = self.charge.forget(FileRange::from(size))?;
+        let unused = charged.minus(dropped);
+        if !unused.is_zero() {
+            self.hstate.pool().unreserve(unused);
+        }
+        Ok(())
+    }
+
+    fn punch_hole(&self, range: FileRange) -> Result {
+        let _shape = self.shape.lock();
+        let mut from = range.first;
+        while let Some(index) = self.next_page(from).filter(|index| *index < range.end) {
+            let mut lock = self.pages.lock(index);
+            if self.pages.get(&lock).is_some() {
+                // First, as it is all that can fail.
+                self.charge.forget(FileRange::only(index))?;
+            }
+            self.unmap_everywhere(index);
+            self.drop_private_pages(&mut lock);
+            if let Some(page) = self.pages.remove(&mut lock) {
+                self.hstate.retire(page);
+            }
+            from = index;
+        }
+        Ok(())
+    }
+
+    fn preallocate(&self, range: FileRange) -> Result {
+        let _shape = self.shape.lock();
+        self.check_growth(range.end)?;
+        let task = task::current(None);
+        for index in range.first..range.end {
+            if kernel::current!().signal_pending() {
+                return Err(EINTR);
+            }
+            let mut lock = self.pages.lock(index);
+            if self.pages.get(&lock).is_none() {
+                self.add_page(&mut lock, &task.place(index))?;
+            }
+        }
+        self.grow(range.end);
+        Ok(())
+    }
+
+    /// Takes the page at the locked index, which no page table shows any more, from all private
+    /// mappings.
+    fn drop_private_pages(&self, lock: &mut FaultLock<'_>) {
+        let index = lock.index();
+        self.relatives.take_pages(
+            lock,
+            |_, _| true,
+            |private, page| self.drop_private_page(private, index, page),
+        );
+    }
+
+    /// The owner's promise comes back with its page, unless there are surplus pages: then it is lost,
+    /// as on hugetlb (`__unmap_hugepage_range`).
+    fn drop_private_page(&self, private: &Private, index: usize, page: PrivatePage) {
+        match page.leave() {
+            None => {}
+            Some(Ok(page)) => {
+                let promised = private.is_owner()
+                    && self.hstate.has_no_surplus()
+                    && private.promise_again(index).is_ok();
+                let claim = if promised {
+                    Claim::Reserved
+                } else {
+                    Claim::Unreserved
+                };
+                self.hstate.unuse(page, claim);
+            }
+            Some(Err(page)) => self.hstate.keep_pinned(page),
+        }
+    }
+
+    /// The lowest index at `from` or after it at which the file or one of its private mappings has a
+    /// page.
+    fn next_page(&self, from: usize) -> Option<usize> {
+        let mapped = self.relatives.next_page(from);
+        [self.pages.next(from), mapped].into_iter().flatten().min()
+    }
+
+    /// Whether this task may let the file grow to `size` huge pages: RLIMIT_FSIZE.
+    fn check_growth(&self, size: usize) -> Result {
+        if size <= self.size() {
+            return Ok(());
+        }
+        self.host
+            .check_size((size as u64) << self.hstate.size().shift())
+    }
+
+    fn pages_of(&self, range: Range) -> Result<FileRange> {
+        let range = ByteRange {
+            offset: range.offset,
+            length: range.length,
+        };
+        range.check(self.hstate.size()).map_err(errno)
+    }
+}

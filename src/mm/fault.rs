@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Page faults in mappings of huge files. Only for 2 MiB pages so far.
+//!
+//! Mirrors `vm_fault` and its users in drivers/dax/device.c (rust/kernel/mm/virt.rs is where a fault
+//! type belongs).
+
+use core::{marker::PhantomData, ptr::NonNull};
+
+use kernel::{bindings, page::PAGE_SHIFT, page::PAGE_SIZE};
+
+use super::{page::Mappable, vma::Mapping};
+
+/// A page fault in a mapping of a huge file, under the mmap read lock or the VMA's.
+///
+/// # Invariants
+///
+/// Points to a fault that the kernel is handling for the duration of `'a`.
+#[derive(Clone, Copy)]
+pub(crate) struct Fault<'a> {
+    vmf: NonNull<bindings::vm_fault>,
+    _fault: PhantomData<&'a ()>,
+}
+
+impl<'a> Fault<'a> {
+    /// # Safety
+    ///
+    /// The kernel must be handling that fault for the duration of `'a`.
+    pub(super) unsafe fn new(vmf: NonNull<bindings::vm_fault>) -> Self {
+        // INVARIANT: By the caller's promise.
+        Self {
+            vmf,
+            _fault: PhantomData,
+        }
+    }
+
+    /// The VMA.
+    pub(super) fn vma(&self) -> *mut bindings::vm_area_struct {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.vmf.as_ptr()).__bindgen_anon_1.vma }
+    }
+
+    /// The mapping; none without a VMA, which no fault is.
+    pub(crate) fn mapping(&self) -> Option<Mapping<'a>> {
+        let vma = NonNull::new(self.vma())?;
+        // SAFETY: The kernel holds the VMA's lock, or the mmap lock, while it handles the fault.
+        Some(unsafe { Mapping::new(vma) })
+    }
+
+    fn flags(&self) -> bindings::fault_flag {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.vmf.as_ptr()).flags }
+    }
+
+    /// Whether the page will be written to.
+    pub(crate) fn is_write(&self) -> bool {
+        self.flags() & bindings::fault_flag_FAULT_FLAG_WRITE != 0
+    }
+
+    /// Whether a private mapping must have the page for itself: to write to it, or because somebody
+    /// pins it to see what the mapping sees from now on (FAULT_FLAG_UNSHARE).
+    pub(crate) fn wants_own(&self) -> bool {
+        let wants = bindings::fault_flag_FAULT_FLAG_WRITE | bindings::fault_flag_FAULT_FLAG_UNSHARE;
+        self.flags() & wants != 0
+    }
+
+    /// Whether somebody wants to write, or a page of its own, where the mapping does not let it
+    /// (ptrace, FOLL_FORCE): no page that we could insert would do, and the caller would ask again
+    /// and again.
+    pub(crate) fn is_futile(&self) -> bool {
+        self.wants_own() && !self.mapping().is_some_and(|mapping| mapping.is_writable())
+    }
+
+    /// The first byte of the huge page (`1 << order` base pages) around the address, in bytes from
+    /// the start of the mapping; none if it is not all inside the mapping.
+    fn offset(&self, order: u32) -> Option<usize> {
+        let size = PAGE_SIZE << order;
+        let mapping = self.mapping()?;
+        // SAFETY: By the type invariant.
+        let address = unsafe { (*self.vmf.as_ptr()).__bindgen_anon_1.address };
+        let offset = (address & !(size - 1)).checked_sub(mapping.start())?;
+        (offset.checked_add(size)? <= mapping.length()).then_some(offset)
+    }
+
+    /// The index of that byte in the file, in base pages; none if it is no multiple of the huge
+    /// page's.
+    pub(crate) fn base_index(&self, order: u32) -> Option<usize> {
+        let offset = self.offset(order)?;
+        let index = (offset >> PAGE_SHIFT).checked_add(self.mapping()?.base_page_offset())?;
+        (index & ((1 << order) - 1) == 0).then_some(index)
+    }
+
+    /// Takes the huge page around the address out of this mapping's page tables.
+    pub(crate) fn zap(&self, order: u32) {
+        if let (Some(mapping), Some(offset)) = (self.mapping(), self.offset(order)) {
+            mapping.zap(offset, PAGE_SIZE << order);
+        }
+    }
+
+    /// Maps `page`, a 2 MiB page, at the fault's address, writable if `writable` and the mapping is.
+    /// Takes a reference for the page table. The place must be empty or hold the same page: under
+    /// the fault lock of its index nobody else fills it.
+    pub(crate) fn insert(&self, page: &impl Mappable, writable: bool) -> Outcome {
+        // SAFETY: By the type invariant. The page is of PMD size, and there while `page` is.
+        Outcome(unsafe {
+            bindings::vmf_insert_folio_pmd(self.vmf.as_ptr(), page.folio(), writable)
+        })
+    }
+}
+
+/// What a fault handler answers.
+pub(crate) struct Outcome(pub(super) bindings::vm_fault_t);
+
+impl Outcome {
+    /// No page to be had here: the task gets SIGBUS.
+    pub(crate) const SIGBUS: Self = Self(bindings::vm_fault_reason_VM_FAULT_SIGBUS);
+
+    pub(super) const FALLBACK: Self = Self(bindings::vm_fault_reason_VM_FAULT_FALLBACK);
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the kernel calls for mappings of huge files.
+//!
+//! Mirrors drivers/dax/device.c and `hugetlb_vm_ops`. Shared mappings keep nothing of their own:
+//! fork, split and unmap are the kernel's business alone. A private mapping is an object in
+//! `vm_private_data` which its VMAs share; where a VMA is copied into another address space, which
+//! is fork, the copy gets an object of its own.
+
+use core::{
+    marker::PhantomData,
+    mem::{self, ManuallyDrop},
+    ptr::{self, NonNull},
+};
+
+use kernel::{
+    bindings,
+    ffi::{c_int, c_uint, c_ulong},
+    prelude::*,
+    sync::Arc,
+};
+
+use super::{
+    chardev::MappedFile,
+    fault::{Fault, Outcome},
+    vma::{Mapping, MmId, NewMapping},
+};
+
+/// What a private mapping of a file keeps, whatever that is.
+pub(crate) trait PrivateMapping: Send + Sync {
+    /// The address space it is in.
+    fn mm(&self) -> MmId;
+}
+
+/// How a private mapping comes to have one more VMA.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// A VMA is split in two.
+    Split,
+    /// A VMA is moved: until the old one is closed both have the range.
+    Moved,
+}
+
+/// Makes it a shared mapping of a `T`, or a private one.
+pub(super) fn install<T: MappedFile>(mapping: &NewMapping<'_>, private: Option<Arc<T::Private>>) {
+    match private {
+        None => mapping.install(Operations::<T>::SHARED, ptr::null_mut()),
+        Some(private) => mapping.install(
+            Operations::<T>::PRIVATE,
+            Arc::into_raw(private).cast_mut().cast(),
+        ),
+    }
+}
+
+/// The `vm_operations_struct`s of mappings of `T`.
+///
+/// `vm_private_data` of a VMA with the second is an `Arc<T::Private>`'s pointer, or null where fork
+/// had no memory for one.
+struct Operations<T>(PhantomData<T>);
+
+impl<T: MappedFile> Operations<T> {
+    const SHARED: &'static bindings::vm_operations_struct = &bindings::vm_operations_struct {
+        fault: Some(Self::fault::<false>),
+        huge_fault: Some(Self::huge_fault::<false>),
+        may_split: Some(Self::may_split),
+        pagesize: Some(Self::pagesize),
+        ..pin_init::zeroed()
+    };
+
+    const PRIVATE: &'static bindings::vm_operations_struct = &bindings::vm_operations_struct {
+        open: Some(Self::open),
+        close: Some(Self::close),
+        fault: Some(Self::fault::<true>),
+        huge_fault: Some(Self::huge_fault::<true>),
+        ..*Self::SHARED
+    };
+
+    /// # Safety
+    ///
+    /// `vma` must be a mapping with these operations, locked by the caller for `'a`.
+    unsafe fn file<'a>(vma: *const bindings::vm_area_struct) -> &'a T {
+        // SAFETY: Only [`install`] sets these operations, on VMAs of files that `chardev` opened;
+        // the VMA holds a reference to the file, and the file its `T`.
+        unsafe { &*(*(*vma).vm_file).private_data.cast::<T>() }
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel for a fault in such a mapping, which `PRIVATE` tells apart.
+    unsafe fn handle<const PRIVATE: bool>(vmf: *mut bindings::vm_fault) -> Outcome {
+        let Some(vmf) = NonNull::new(vmf) else {
+            return Outcome::SIGBUS;
+        };
+        // SAFETY: The kernel is handling this fault until we return.
+        let fault = unsafe { Fault::new(vmf) };
+        // SAFETY: The kernel holds the VMA's lock, or the mmap lock.
+        let file = unsafe { Self::file(fault.vma()) };
+        if !PRIVATE {
+            return file.fault(&fault);
+        }
+        // SAFETY: The VMA is valid and, by the type's contract, holds that reference.
+        match unsafe { (*fault.vma()).vm_private_data.cast::<T::Private>().as_ref() } {
+            Some(private) => file.fault_private(&fault, private),
+            None => Outcome::SIGBUS,
+        }
+    }
+
+    /// Where THP is off for the mapping (`enabled=never`, MADV_NOHUGEPAGE, PR_SET_THP_DISABLE), the
+    /// kernel asks for a base page. It gets the huge page here, too. And in a private mapping the
+    /// kernel comes here to copy on write, when it already holds the mmap lock.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the kernel for a fault in such a mapping.
+    unsafe extern "C" fn fault<const PRIVATE: bool>(
+        vmf: *mut bindings::vm_fault,
+    ) -> bindings::vm_fault_t {
+        // SAFETY: By the kernel's contract for `->fault`.
+        unsafe { Self::handle::<PRIVATE>(vmf) }.0
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel for a fault in such a mapping.
+    unsafe extern "C" fn huge_fault<const PRIVATE: bool>(
+        vmf: *mut bindings::vm_fault,
+        order: c_uint,
+    ) -> bindings::vm_fault_t {
+        if order != bindings::PMD_ORDER {
+            return Outcome::FALLBACK.0;
+        }
+        // SAFETY: By the kernel's contract for `->huge_fault`.
+        unsafe { Self::handle::<PRIVATE>(vmf) }.0
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel for such a mapping, with the mmap write lock held.
+    unsafe extern "C" fn may_split(vma: *mut bindings::vm_area_struct, address: c_ulong) -> c_int {
+        // SAFETY: The kernel holds the mmap write lock.
+        let file = unsafe { Self::file(vma) };
+        if address & (file.page_bytes() - 1) == 0 {
+            0
+        } else {
+            EINVAL.to_errno()
+        }
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel for such a mapping, with the mmap lock held.
+    unsafe extern "C" fn pagesize(vma: *mut bindings::vm_area_struct) -> c_ulong {
+        // SAFETY: The kernel holds the mmap lock.
+        unsafe { Self::file(vma) }.page_bytes()
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel for a copy of such a mapping, with the mmap write locks held of
+    /// the address space that the copy is in and of the current task's.
+    unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: The kernel passes a valid VMA that nobody else can see or change yet.
+        let (file, copy, data) = unsafe {
+            let Some(vma) = NonNull::new(vma) else { return };
+            (
+                Self::file(vma.as_ptr()),
+                Mapping::new(vma),
+                &mut (*vma.as_ptr()).vm_private_data,
+            )
+        };
+        // SAFETY: The pointer was copied from a VMA that still holds its reference to it.
+        let Some(private) = (unsafe { data.cast::<T::Private>().as_ref() }) else {
+            return;
+        };
+        if private.mm() == copy.mm() {
+            // SAFETY: The pointer is an `Arc`'s, whose reference stays where it is.
+            let theirs = ManuallyDrop::new(unsafe { Arc::from_raw(private) });
+            *data = Arc::into_raw(Arc::clone(&theirs)).cast_mut().cast();
+            // SAFETY: The mmap write lock is held. The copy is not linked yet.
+            let opened = match unsafe { copy.find(copy.mm()) } {
+                Some(_) => Opened::Split,
+                None => Opened::Moved,
+            };
+            file.opened(private, copy, opened);
+            return;
+        }
+        *data = ptr::null_mut();
+        // What the parent writes from now on is not for the child: it has to fault again. Its VMA is
+        // at the same place.
+        // SAFETY: The mmap write lock of the current task, which is the one that forks, is held.
+        let Some(parent) = (unsafe { copy.find(MmId::current()) }) else {
+            return;
+        };
+        parent.zap(0, parent.length());
+        if let Some(child) = file.fork(private, copy) {
+            *data = Arc::into_raw(child).cast_mut().cast();
+        }
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel for such a mapping, which no page table shows any more.
+    unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
+        let Some(vma) = NonNull::new(vma) else { return };
+        // SAFETY: The kernel passes a valid VMA that it is about to free.
+        let (file, mapping, data) = unsafe {
+            (
+                Self::file(vma.as_ptr()),
+                Mapping::new(vma),
+                mem::replace(&mut (*vma.as_ptr()).vm_private_data, ptr::null_mut()),
+            )
+        };
+        if !data.is_null() {
+            // SAFETY: The VMA's reference, which is ours now.
+            let private = unsafe { Arc::from_raw(data.cast::<T::Private>()) };
+            file.closed(&private, mapping);
+        }
+    }
+}

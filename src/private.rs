@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A private mapping: its own pages, and what it was promised.
+//!
+//! Stands for what hugetlb keeps in the page tables and in the `resv_map` of a private VMA. One for
+//! each mmap and each forked VMA; the VMAs that it is split into share it. The huge file joins it
+//! with the pool ([`copy_on_write`](crate::copy_on_write)).
+
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        new_mutex, Arc, Mutex,
+    },
+};
+
+use crate::{
+    charge::make_room,
+    mm::{
+        page_map::PageMap,
+        private_page::PrivatePage,
+        vm_ops::{Opened, PrivateMapping},
+        vma::MmId,
+    },
+    policy::{
+        count::PageCount,
+        coverage::{Coverage, Release},
+        pool::Claim,
+        range::FileRange,
+        regions::Regions,
+    },
+};
+
+/// A private mapping.
+pub(crate) struct Private {
+    mm: MmId,
+    /// Its own pages, each under the fault lock of its index.
+    pub(crate) pages: Pin<KBox<PageMap<PrivatePage>>>,
+    /// Made with reservations, by the task that still has it.
+    owner: bool,
+    /// It lost a page to the owner, or to a lack of memory at fork. What it does not have it will
+    /// not get any more: zeros would look like its data.
+    robbed: Atomic<bool>,
+    book: Pin<KBox<Mutex<Book>>>,
+}
+
+/// The lock is held for a moment, in which it may allocate.
+struct Book {
+    /// The pages that are reserved for it and that it has not taken.
+    promised: Regions<KVVec<FileRange>>,
+    coverage: Coverage<KVVec<FileRange>>,
+}
+
+impl Private {
+    /// A mapping in `mm` with no pages; `promised` are reserved for it, if it is made with
+    /// reservations. Sleeps.
+    pub(crate) fn new(
+        mm: MmId,
+        pages: Pin<KBox<PageMap<PrivatePage>>>,
+        promised: Option<FileRange>,
+    ) -> Result<Arc<Self>> {
+        let owner = promised.is_some();
+        let mut regions = Regions::new(KVVec::new());
+        if let Some(range) = promised {
+            make_room(&mut regions)?;
+            regions.add(range).map_err(|_| ENOMEM)?;
+        }
+        let book = Book {
+            promised: regions,
+            coverage: Coverage::new(KVVec::new()),
+        };
+        let this = Self {
+            mm,
+            pages,
+            owner,
+            robbed: Atomic::new(false),
+            book: KBox::pin_init(new_mutex!(book, "rust_hugetlb::Private"), GFP_KERNEL)?,
+        };
+        Ok(Arc::new(this, GFP_KERNEL)?)
+    }
+
+    /// Whether it was made with reservations, by the task that still has it.
+    pub(crate) fn is_owner(&self) -> bool {
+        self.owner
+    }
+
+    /// Whether pages were taken from it.
+    pub(crate) fn is_robbed(&self) -> bool {
+        self.robbed.load(Relaxed)
+    }
+
+    /// A page was taken from it, or could not be given to it.
+    pub(crate) fn rob(&self) {
+        self.robbed.store(true, Relaxed);
+    }
+
+    /// Whether two of its VMAs may map the same page.
+    pub(crate) fn is_doubled(&self) -> bool {
+        self.book.lock().coverage.is_doubled()
+    }
+
+    /// On what a page for `index` is to be taken. Under the fault lock of `index`.
+    pub(crate) fn claim(&self, index: usize) -> Claim {
+        if self.owner && self.book.lock().promised.contains(index) {
+            Claim::Reserved
+        } else {
+            Claim::Unreserved
+        }
+    }
+
+    /// The mapping has a page at `index` that was taken on `claim`. Under the fault lock of `index`;
+    /// sleeps.
+    pub(crate) fn commit(&self, index: usize, claim: Claim) -> Result {
+        if claim == Claim::Unreserved {
+            return Ok(());
+        }
+        let mut book = self.book.lock();
+        make_room(&mut book.promised)?;
+        book.promised
+            .remove(FileRange::only(index))
+            .map_err(|_| ENOMEM)?;
+        Ok(())
+    }
+
+    /// The mapping gave up its page at `index`, and would like a promise for it again. Under the
+    /// fault lock of `index`; sleeps.
+    pub(crate) fn promise_again(&self, index: usize) -> Result {
+        let mut book = self.book.lock();
+        make_room(&mut book.promised)?;
+        book.promised
+            .add(FileRange::only(index))
+            .map_err(|_| ENOMEM)?;
+        Ok(())
+    }
+
+    /// It has one more VMA, of `range`. Sleeps.
+    pub(crate) fn opened(&self, range: FileRange, opened: Opened) {
+        let mut book = self.book.lock();
+        match opened {
+            Opened::Split => book.coverage.split(),
+            Opened::Moved => {
+                // Without room the count is lost, and pages stay until the whole mapping ends.
+                let _ = make_room(book.coverage.doubled());
+                book.coverage.moved(range);
+            }
+        }
+    }
+
+    /// It has one VMA less, of `range`. What to give back: pages, and promises that were not used.
+    /// Sleeps.
+    pub(crate) fn closed(&self, range: FileRange) -> (Release, PageCount) {
+        let mut book = self.book.lock();
+        if make_room(&mut book.promised).is_err() || make_room(book.coverage.doubled()).is_err() {
+            book.coverage.lose_count();
+        }
+        let release = book.coverage.closed(range);
+        let unused = match release {
+            Release::Nothing => Ok(PageCount::ZERO),
+            Release::Range(range) => book.promised.remove(range),
+            Release::All => book.promised.remove(FileRange::from(0)),
+        };
+        // There was room: see above.
+        (release, unused.unwrap_or(PageCount::ZERO))
+    }
+}
+
+impl PrivateMapping for Private {
+    fn mm(&self) -> MmId {
+        self.mm
+    }
+}

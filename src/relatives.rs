@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The private mappings of a file.
+//!
+//! Stands for the part of `i_mmap` that `unmap_ref_private` and `hugetlb_vmdelete_list` walk.
+
+use core::ptr;
+
+use kernel::{
+    prelude::*,
+    rbtree::{RBTree, RBTreeNode},
+    sync::{new_mutex, Arc, Mutex},
+};
+
+use crate::{
+    mm::{fault_lock::FaultLock, private_page::PrivatePage},
+    private::Private,
+};
+
+/// By address: an order like any other.
+type Mappings = RBTree<usize, Arc<Private>>;
+
+/// All private mappings of one file.
+pub(crate) struct Relatives(Pin<KBox<Mutex<Mappings>>>);
+
+impl Relatives {
+    /// None yet. Sleeps.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(KBox::pin_init(
+            new_mutex!(RBTree::new(), "rust_hugetlb::Relatives"),
+            GFP_KERNEL,
+        )?))
+    }
+
+    /// Adds a mapping. Sleeps.
+    pub(crate) fn add(&self, private: &Arc<Private>) -> Result {
+        let node = RBTreeNode::new(key(private), private.clone(), GFP_KERNEL)?;
+        let old = self.0.lock().insert(node);
+        drop(old);
+        Ok(())
+    }
+
+    /// Takes a mapping out that ends. Sleeps.
+    pub(crate) fn remove(&self, private: &Private) {
+        let node = self.0.lock().remove_node(&key(private));
+        drop(node);
+    }
+
+    /// The lowest index at `from` or after it where one of them has a page. Sleeps.
+    pub(crate) fn next_page(&self, from: usize) -> Option<usize> {
+        let mappings = self.0.lock();
+        mappings
+            .values()
+            .filter_map(|private| private.pages.next(from))
+            .min()
+    }
+
+    /// Takes the page at the locked index from each mapping that has one and of which `which` is
+    /// true, and hands it to `taken`. Sleeps.
+    pub(crate) fn take_pages(
+        &self,
+        lock: &mut FaultLock<'_>,
+        which: impl Fn(&Private, &FaultLock<'_>) -> bool,
+        mut taken: impl FnMut(&Private, PrivatePage),
+    ) {
+        let mappings = self.0.lock();
+        for private in mappings.values() {
+            if !which(private, lock) {
+                continue;
+            }
+            if let Some(page) = private.pages.remove(lock) {
+                taken(private, page);
+            }
+        }
+    }
+}
+
+fn key(private: &Private) -> usize {
+    ptr::from_ref(private) as usize
+}
