@@ -19,14 +19,15 @@
 //! └── mm                how the kernel does it: the only unsafe code
 //! ```
 //!
-//! Loading, in order: look at the CPU; make the hstate; fill its pool as the parameters say; mount
+//! Loading, in order: look at the CPU; make an hstate for each size it can map, and fill its
+//! pool as the parameters say; mount
 //! the internal filesystem; make the sysfs files; register the devices; let users in. Unloading is
 //! the same backwards (the order of [`RustHugetlb`]'s fields), and the kernel does not let it begin
 //! while a file or mapping of ours exists.
 
 #![deny(unsafe_code)]
 
-use kernel::{c_str, prelude::*, sync::Arc};
+use kernel::{c_str, prelude::*, str::CStr, sync::Arc};
 
 #[path = "src/charge.rs"]
 mod charge;
@@ -75,20 +76,44 @@ module! {
             default: 0,
             description: "2 MiB pages to put into the pool at load",
         },
+        hugepages_1G: usize {
+            default: 0,
+            description: "1 GiB pages to put into the pool at load",
+        },
         overcommit_2M: usize {
             default: 0,
             description: "surplus 2 MiB pages that may be made on demand",
         },
+        overcommit_1G: usize {
+            default: 0,
+            description: "surplus 1 GiB pages that may be made on demand",
+        },
+        default_1G: u8 {
+            default: 0,
+            description: "1: /dev/rust_hugetlb has 1 GiB pages instead of 2 MiB pages",
+        },
     },
 }
 
+type Device = Pin<KBox<CharDevice<HugeFile>>>;
+
 /// The loaded module. Fields are dropped in this order: users first, what they use last.
 struct RustHugetlb {
-    _sized_device: Pin<KBox<CharDevice<HugeFile>>>,
-    _default_device: Pin<KBox<CharDevice<HugeFile>>>,
+    _devices: KVec<Device>,
     _knobs: Knobs,
     _fs: Arc<PseudoFs>,
-    _hstate: Arc<Hstate>,
+    _hstates: KVec<Arc<Hstate>>,
+}
+
+/// What the parameters say of one size.
+struct Wanted {
+    size: HugeSize,
+    name: &'static str,
+    /// As in the names of parameters.
+    suffix: &'static str,
+    device: &'static CStr,
+    pages: PageCount,
+    overcommit: PageCount,
 }
 
 impl kernel::Module for RustHugetlb {
@@ -97,60 +122,104 @@ impl kernel::Module for RustHugetlb {
             pr_err!("this CPU cannot map 2 MiB pages (no pse): nothing to do, not loaded\n");
             return Err(ENODEV);
         }
-        let hstate = Hstate::new(HugeSize::Size2M)?;
-        let asked = parameter(module_parameters::hugepages_2M.value());
-        fill(&hstate, PageCount::new(asked));
-        let limit = parameter(module_parameters::overcommit_2M.value());
-        hstate.pool().set_overcommit(PageCount::new(limit));
+        let large = Wanted {
+            size: HugeSize::Size2M,
+            name: "2 MiB",
+            suffix: "2M",
+            device: c_str!("rust_hugetlb-2M"),
+            pages: PageCount::new(parameter(module_parameters::hugepages_2M.value())),
+            overcommit: PageCount::new(parameter(module_parameters::overcommit_2M.value())),
+        };
+        let gigantic = Wanted {
+            size: HugeSize::Size1G,
+            name: "1 GiB",
+            suffix: "1G",
+            device: c_str!("rust_hugetlb-1G"),
+            pages: PageCount::new(parameter(module_parameters::hugepages_1G.value())),
+            overcommit: PageCount::new(parameter(module_parameters::overcommit_1G.value())),
+        };
+        let wants_default_1g = parameter::<u8>(module_parameters::default_1G.value()) != 0;
+        let has_1g = cpu::has_pud_pages();
+        if !has_1g && (wants_default_1g || !gigantic.pages.is_zero()) {
+            pr_warn!("this CPU cannot map 1 GiB pages (no pdpe1gb): hugepages_1G and default_1G have no effect\n");
+        }
+
+        let mut hstates = KVec::new();
+        let mut wanted = KVec::new();
+        // The larger pages first: the smaller ones would take memory in pieces.
+        if has_1g {
+            hstates.push(fill(&gigantic)?, GFP_KERNEL)?;
+            wanted.push(gigantic, GFP_KERNEL)?;
+        }
+        hstates.push(fill(&large)?, GFP_KERNEL)?;
+        wanted.push(large, GFP_KERNEL)?;
 
         let fs = Arc::new(PseudoFs::mount()?, GFP_KERNEL)?;
-        let knobs = Knobs::create(core::slice::from_ref(&hstate))?;
-        let front = || Front {
-            hstate: hstate.clone(),
-            fs: fs.clone(),
+        let knobs = Knobs::create(&hstates)?;
+        let default = if has_1g && wants_default_1g {
+            HugeSize::Size1G
+        } else {
+            HugeSize::Size2M
         };
-        let default_device = CharDevice::register(c_str!("rust_hugetlb"), module, front())?;
-        let sized_device = CharDevice::register(c_str!("rust_hugetlb-2M"), module, front())?;
-        default_device.go_live();
-        sized_device.go_live();
-
-        pr_info!(
-            "2 MiB pages: {} in the pool, /dev/rust_hugetlb\n",
-            hstate.pool().counts(None).nr.get()
-        );
-        pr_info!(
-            "1 GiB pages: {}\n",
-            if cpu::has_pud_pages() {
-                "the CPU can map them (pdpe1gb), this version of the module does not"
-            } else {
-                "the CPU cannot map them (no pdpe1gb)"
+        let mut devices: KVec<Device> = KVec::new();
+        for (hstate, wanted) in hstates.iter().zip(&wanted) {
+            let mut register = |name| -> Result {
+                let front = Front {
+                    hstate: hstate.clone(),
+                    fs: fs.clone(),
+                };
+                devices.push(CharDevice::register(name, module, front)?, GFP_KERNEL)?;
+                Ok(())
+            };
+            if wanted.size == default {
+                register(c_str!("rust_hugetlb"))?;
             }
-        );
+            register(wanted.device)?;
+        }
+        for device in &devices {
+            device.go_live();
+        }
+        for (hstate, wanted) in hstates.iter().zip(&wanted) {
+            let is_default = wanted.size == default;
+            let device = if is_default {
+                ", /dev/rust_hugetlb"
+            } else {
+                ""
+            };
+            let pages = hstate.pool().counts(None).nr.get();
+            pr_info!("{} pages: {} in the pool{}\n", wanted.name, pages, device);
+        }
+        if !has_1g {
+            pr_info!("1 GiB pages: none, the CPU cannot map them (no pdpe1gb)\n");
+        }
         Ok(Self {
-            _sized_device: sized_device,
-            _default_device: default_device,
+            _devices: devices,
             _knobs: knobs,
             _fs: fs,
-            _hstate: hstate,
+            _hstates: hstates,
         })
     }
 }
 
-/// Puts `asked` pages into the pool, or as many as there are.
-fn fill(hstate: &Hstate, asked: PageCount) {
-    if asked.is_zero() {
-        return;
+/// An hstate with as many pages in its pool as are wanted, or as there are.
+fn fill(wanted: &Wanted) -> Result<Arc<Hstate>> {
+    let hstate = Hstate::new(wanted.size)?;
+    hstate.pool().set_overcommit(wanted.overcommit);
+    if wanted.pages.is_zero() {
+        return Ok(hstate);
     }
     hstate
         .pool()
-        .resize(asked, Extent::Total(task::memory_nodes()));
+        .resize(wanted.pages, Extent::Total(task::memory_nodes()));
     let got = hstate.pool().counts(None).nr;
-    if got < asked {
+    if got < wanted.pages {
         pr_warn!(
-            "hugepages_2M={}: only {} pages of 2 MiB could be had; memory is short or in pieces: \
-             free some and write the count to nr_hugepages\n",
-            asked.get(),
+            "hugepages_{}={}: only {} pages could be had; memory is short or in pieces: free some \
+             and write the count to nr_hugepages\n",
+            wanted.suffix,
+            wanted.pages.get(),
             got.get()
         );
     }
+    Ok(hstate)
 }

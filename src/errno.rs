@@ -9,7 +9,7 @@ use crate::policy::refusal::Refusal;
 /// The errno for a refusal.
 pub(crate) fn errno(refusal: Refusal) -> Error {
     match refusal {
-        Refusal::Unaligned | Refusal::Empty => EINVAL,
+        Refusal::Unaligned | Refusal::Empty | Refusal::Private => EINVAL,
         Refusal::TooLarge => EFBIG,
         Refusal::Overflow => EOVERFLOW,
         Refusal::NoPages => ENOMEM,

@@ -32,6 +32,7 @@ use crate::{
         count::PageCount,
         placement::Placement,
         range::{AreaPlan, AreaRequest, FileRange, MapRequest},
+        size::BASE_SHIFT,
     },
     private::Private,
     relatives::Relatives,
@@ -68,7 +69,7 @@ pub(crate) struct HugeFile {
 impl HugeFile {
     /// An empty file. Sleeps.
     fn new(front: &Front) -> Result<Arc<Self>> {
-        let host = Host::new(front.fs.clone())?;
+        let host = Host::new(front.fs.clone(), front.hstate.size().needs_dax())?;
         let this = Self {
             shape: KBox::pin_init(new_mutex!((), "rust_hugetlb::HugeFile::shape"), GFP_KERNEL)?,
             size: Atomic::new(0),
@@ -198,6 +199,11 @@ impl MappedFile for HugeFile {
 
     fn find_area(&self, search: &AreaSearch) -> Result<usize> {
         let size = self.hstate.size();
+        if !size.is_movable() {
+            // It may be mremap that asks.
+            self.host
+                .unmap(search.base_page_offset, search.length >> BASE_SHIFT);
+        }
         let request = AreaRequest {
             hint: search.hint,
             length: search.length,
@@ -223,6 +229,7 @@ impl MappedFile for HugeFile {
             start: mapping.start(),
             length: mapping.length(),
             base_page_offset: mapping.base_page_offset(),
+            shared: mapping.is_shared(),
         }
         .check(self.hstate.size())
         .map_err(errno)?;

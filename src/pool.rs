@@ -233,7 +233,12 @@ impl Pool {
 
     /// A page from the page allocator, as near as there is one.
     fn alloc(&self, placement: &Placement) -> Option<FreePage> {
-        nodes_of(placement).find_map(|node| FreePage::alloc(node.index(), self.size.order(), true))
+        for node in nodes_of(placement) {
+            if let Some(page) = FreePage::alloc(node.index(), self.size.order(), true) {
+                return Some(page);
+            }
+        }
+        None
     }
 }
 

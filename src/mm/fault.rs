@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Page faults in mappings of huge files. Only for 2 MiB pages so far.
+//! Page faults in mappings of huge files.
 //!
 //! Mirrors `vm_fault` and its users in drivers/dax/device.c (rust/kernel/mm/virt.rs is where a fault
 //! type belongs).
@@ -19,6 +19,8 @@ use super::{page::Mappable, vma::Mapping};
 #[derive(Clone, Copy)]
 pub(crate) struct Fault<'a> {
     vmf: NonNull<bindings::vm_fault>,
+    /// The page-table entry that the kernel wants: it maps `1 << level` base pages.
+    level: u32,
     _fault: PhantomData<&'a ()>,
 }
 
@@ -26,10 +28,11 @@ impl<'a> Fault<'a> {
     /// # Safety
     ///
     /// The kernel must be handling that fault for the duration of `'a`.
-    pub(super) unsafe fn new(vmf: NonNull<bindings::vm_fault>) -> Self {
+    pub(super) unsafe fn new(vmf: NonNull<bindings::vm_fault>, level: u32) -> Self {
         // INVARIANT: By the caller's promise.
         Self {
             vmf,
+            level,
             _fault: PhantomData,
         }
     }
@@ -90,6 +93,20 @@ impl<'a> Fault<'a> {
         (index & ((1 << order) - 1) == 0).then_some(index)
     }
 
+    /// The index in the file of the base page at the address.
+    fn base_index_of_address(&self) -> Option<usize> {
+        let mapping = self.mapping()?;
+        // SAFETY: By the type invariant.
+        let address = unsafe { (*self.vmf.as_ptr()).__bindgen_anon_1.address };
+        let offset = address.checked_sub(mapping.start())?;
+        (offset >> PAGE_SHIFT).checked_add(mapping.base_page_offset())
+    }
+
+    /// Whether it is handled under the VMA's own lock, not the mmap lock.
+    pub(super) fn is_vma_locked(&self) -> bool {
+        self.flags() & bindings::fault_flag_FAULT_FLAG_VMA_LOCK != 0
+    }
+
     /// Takes the huge page around the address out of this mapping's page tables.
     pub(crate) fn zap(&self, order: u32) {
         if let (Some(mapping), Some(offset)) = (self.mapping(), self.offset(order)) {
@@ -97,14 +114,43 @@ impl<'a> Fault<'a> {
         }
     }
 
-    /// Maps `page`, a 2 MiB page, at the fault's address, writable if `writable` and the mapping is.
-    /// Takes a reference for the page table. The place must be empty or hold the same page: under
-    /// the fault lock of its index nobody else fills it.
+    /// Maps `page` at the fault's address, writable if `writable` and the mapping is. Takes a
+    /// reference for the page table. The place must be empty or hold the same page: under the fault
+    /// lock of its index nobody else fills it.
+    ///
+    /// A 2 MiB page is mapped by a PMD whatever the kernel wants: there is one. A PUD is there only
+    /// if the kernel asks for one; where it does not, as THP is off for the mapping, a 1 GiB page is
+    /// mapped base page by base page.
     pub(crate) fn insert(&self, page: &impl Mappable, writable: bool) -> Outcome {
-        // SAFETY: By the type invariant. The page is of PMD size, and there while `page` is.
+        let folio = page.folio();
+        // SAFETY: By the type invariant; the page is there while `page` is, and of that size.
         Outcome(unsafe {
-            bindings::vmf_insert_folio_pmd(self.vmf.as_ptr(), page.folio(), writable)
+            match (page.order(), self.level) {
+                (bindings::PMD_ORDER, _) => {
+                    bindings::vmf_insert_folio_pmd(self.vmf.as_ptr(), folio, writable)
+                }
+                (bindings::PUD_ORDER, bindings::PUD_ORDER) => {
+                    bindings::vmf_insert_folio_pud(self.vmf.as_ptr(), folio, writable)
+                }
+                (order, 0) => self.hand_over(page, order),
+                _ => bindings::vm_fault_reason_VM_FAULT_FALLBACK,
+            }
         })
+    }
+
+    /// Lets the kernel map the base page at the fault's address.
+    fn hand_over(&self, page: &impl Mappable, order: u32) -> bindings::vm_fault_t {
+        let Some(base_index) = self.base_index_of_address() else {
+            return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
+        };
+        page.add_reference();
+        // SAFETY: By the type invariant; the page has that many base pages, contiguous in the memory
+        // map. The kernel takes over the reference.
+        unsafe {
+            let head: *mut bindings::page = page.folio().cast();
+            (*self.vmf.as_ptr()).page = head.add(base_index & ((1 << order) - 1));
+        }
+        0
     }
 }
 
@@ -114,6 +160,8 @@ pub(crate) struct Outcome(pub(super) bindings::vm_fault_t);
 impl Outcome {
     /// No page to be had here: the task gets SIGBUS.
     pub(crate) const SIGBUS: Self = Self(bindings::vm_fault_reason_VM_FAULT_SIGBUS);
+
+    pub(super) const RETRY: Self = Self(bindings::vm_fault_reason_VM_FAULT_RETRY);
 
     pub(super) const FALLBACK: Self = Self(bindings::vm_fault_reason_VM_FAULT_FALLBACK);
 }

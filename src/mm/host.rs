@@ -97,13 +97,19 @@ unsafe impl Send for Host {}
 unsafe impl Sync for Host {}
 
 impl Host {
-    /// A new inode without pages. Sleeps.
-    pub(crate) fn new(fs: Arc<PseudoFs>) -> Result<Self> {
+    /// A new inode without pages. `dax`: its mappings may have entries larger than 2 MiB, which the
+    /// kernel asks for in DAX mappings only. Sleeps.
+    pub(crate) fn new(fs: Arc<PseudoFs>, dax: bool) -> Result<Self> {
         // SAFETY: By `PseudoFs`'s invariant.
         let inode = from_err_ptr(unsafe { bindings::alloc_anon_inode((*fs.0.as_ptr()).mnt_sb) })?;
         let inode = NonNull::new(inode).ok_or(ENOMEM)?;
         // SAFETY: Nobody else knows the inode yet.
-        unsafe { (*inode.as_ptr()).i_mode |= bindings::S_IFCHR as bindings::umode_t };
+        unsafe {
+            (*inode.as_ptr()).i_mode |= bindings::S_IFCHR as bindings::umode_t;
+            if dax {
+                (*inode.as_ptr()).i_flags |= bindings::S_DAX;
+            }
+        }
         // INVARIANT: alloc_anon_inode returned a reference, which is ours.
         Ok(Self { inode, _fs: fs })
     }

@@ -16,6 +16,7 @@ pub(crate) mod cpu;
 pub(crate) mod delayed_work;
 pub(crate) mod fault;
 pub(crate) mod fault_lock;
+pub(crate) mod folio;
 pub(crate) mod host;
 pub(crate) mod ioctl;
 pub(crate) mod list;

@@ -10,9 +10,12 @@ use core::{
     ptr::NonNull,
 };
 
-use kernel::bindings;
+use kernel::{bindings, sync::atomic::Relaxed};
 
-use super::page::{FreePage, Listed, Mappable, Owned, PinnedPage};
+use super::{
+    folio::Owned,
+    page::{FreePage, Listed, Mappable, PinnedPage},
+};
 
 /// One mapping's share of a page.
 ///
@@ -66,6 +69,14 @@ impl PrivatePage {
 impl Mappable for PrivatePage {
     fn folio(&self) -> *mut bindings::folio {
         self.0.folio()
+    }
+
+    fn order(&self) -> u32 {
+        self.0.label().order()
+    }
+
+    fn add_reference(&self) {
+        self.0.refcount().fetch_add(1, Relaxed);
     }
 }
 

@@ -9,7 +9,7 @@ use core::borrow::Borrow;
 use kernel::{bindings, mm::virt::vm_flags_t};
 
 /// A module parameter's value: the accessor returns it, or a reference to it (7.2).
-pub(crate) fn parameter(value: impl Borrow<usize>) -> usize {
+pub(crate) fn parameter<T: Copy>(value: impl Borrow<T>) -> T {
     *value.borrow()
 }
 

@@ -15,7 +15,8 @@ use core::{
 
 use kernel::{
     bindings,
-    ffi::{c_int, c_uint, c_ulong},
+    ffi::{c_int, c_uint, c_ulong, c_void},
+    page::PAGE_SIZE,
     prelude::*,
     sync::Arc,
 };
@@ -25,6 +26,11 @@ use super::{
     fault::{Fault, Outcome},
     vma::{Mapping, MmId, NewMapping},
 };
+
+extern "C" {
+    /// include/linux/mmap_lock.h, by way of rust/helpers/vma.c; not among the bindings. Of a VMA.
+    fn rust_helper_vma_end_read(vma: *mut c_void);
+}
 
 /// What a private mapping of a file keeps, whatever that is.
 pub(crate) trait PrivateMapping: Send + Sync {
@@ -87,14 +93,24 @@ impl<T: MappedFile> Operations<T> {
     /// # Safety
     ///
     /// To be called by the kernel for a fault in such a mapping, which `PRIVATE` tells apart.
-    unsafe fn handle<const PRIVATE: bool>(vmf: *mut bindings::vm_fault) -> Outcome {
+    unsafe fn handle<const PRIVATE: bool>(vmf: *mut bindings::vm_fault, level: u32) -> Outcome {
         let Some(vmf) = NonNull::new(vmf) else {
             return Outcome::SIGBUS;
         };
         // SAFETY: The kernel is handling this fault until we return.
-        let fault = unsafe { Fault::new(vmf) };
+        let fault = unsafe { Fault::new(vmf, level) };
         // SAFETY: The kernel holds the VMA's lock, or the mmap lock.
         let file = unsafe { Self::file(fault.vma()) };
+        if level != 0 && PAGE_SIZE << level != file.page_bytes() {
+            return Outcome::FALLBACK;
+        }
+        if level == bindings::PUD_ORDER && fault.is_vma_locked() {
+            // mremap cannot move a PUD: `find_area` takes it out of the page table first, and it may
+            // not come back before the move, which the mmap lock sees to.
+            // SAFETY: The fault is handled under the VMA's lock, which RETRY says was dropped.
+            unsafe { rust_helper_vma_end_read(fault.vma().cast()) };
+            return Outcome::RETRY;
+        }
         if !PRIVATE {
             return file.fault(&fault);
         }
@@ -106,7 +122,7 @@ impl<T: MappedFile> Operations<T> {
     }
 
     /// Where THP is off for the mapping (`enabled=never`, MADV_NOHUGEPAGE, PR_SET_THP_DISABLE), the
-    /// kernel asks for a base page. It gets the huge page here, too. And in a private mapping the
+    /// kernel asks for a base page. It gets the huge page here, too, if that is of 2 MiB. And in a private mapping the
     /// kernel comes here to copy on write, when it already holds the mmap lock.
     ///
     /// # Safety
@@ -116,7 +132,7 @@ impl<T: MappedFile> Operations<T> {
         vmf: *mut bindings::vm_fault,
     ) -> bindings::vm_fault_t {
         // SAFETY: By the kernel's contract for `->fault`.
-        unsafe { Self::handle::<PRIVATE>(vmf) }.0
+        unsafe { Self::handle::<PRIVATE>(vmf, 0) }.0
     }
 
     /// # Safety
@@ -126,11 +142,8 @@ impl<T: MappedFile> Operations<T> {
         vmf: *mut bindings::vm_fault,
         order: c_uint,
     ) -> bindings::vm_fault_t {
-        if order != bindings::PMD_ORDER {
-            return Outcome::FALLBACK.0;
-        }
         // SAFETY: By the kernel's contract for `->huge_fault`.
-        unsafe { Self::handle::<PRIVATE>(vmf) }.0
+        unsafe { Self::handle::<PRIVATE>(vmf, order) }.0
     }
 
     /// # Safety

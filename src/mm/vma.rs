@@ -30,7 +30,8 @@ pub(crate) struct AreaSearch {
     pub(crate) hint: usize,
     /// The length, in bytes.
     pub(crate) length: usize,
-    base_page_offset: usize,
+    /// The offset into the file, in base pages.
+    pub(crate) base_page_offset: usize,
     flags: c_ulong,
 }
 

@@ -105,6 +105,8 @@ pub struct MapRequest {
     pub length: usize,
     /// The offset into the file, in base pages.
     pub base_page_offset: usize,
+    /// Whether it is a shared mapping.
+    pub shared: bool,
 }
 
 impl MapRequest {
@@ -124,6 +126,9 @@ impl MapRequest {
             || self.base_page_offset & offset_mask != 0
         {
             return Err(Refusal::Unaligned);
+        }
+        if !self.shared && !size.has_copy_on_write() {
+            return Err(Refusal::Private);
         }
         let first = self.base_page_offset >> size.order();
         let end = first.saturating_add(self.length >> size.shift());

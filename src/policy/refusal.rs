@@ -9,6 +9,8 @@
 pub enum Refusal {
     /// An address, a length or an offset is no multiple of the huge page size.
     Unaligned,
+    /// The mapping is private (`MAP_PRIVATE`), which pages of this size cannot be.
+    Private,
     /// A range has no length.
     Empty,
     /// A file cannot be that large.

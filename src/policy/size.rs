@@ -43,6 +43,22 @@ impl HugeSize {
         1 << self.order()
     }
 
+    /// Whether the kernel offers its page-table entry to DAX mappings only.
+    pub const fn needs_dax(self) -> bool {
+        matches!(self, Self::Size1G)
+    }
+
+    /// Whether mremap can move its page-table entry.
+    pub const fn is_movable(self) -> bool {
+        matches!(self, Self::Size2M)
+    }
+
+    /// Whether a page-table entry of this size can be copied on write: a 1 GiB one is split
+    /// instead, and does not come back.
+    pub const fn has_copy_on_write(self) -> bool {
+        matches!(self, Self::Size2M)
+    }
+
     /// Whether `bytes`, an address or a length, is a multiple of the size.
     pub const fn is_aligned(self, bytes: usize) -> bool {
         bytes & (self.bytes() - 1) == 0

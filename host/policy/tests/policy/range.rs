@@ -3,7 +3,7 @@
 //! Edges of policy/range.rs.
 
 use rust_hugetlb::policy::range::{AreaPlan, AreaRequest, FileRange, MapRequest};
-use rust_hugetlb::policy::refusal::Refusal::{self, Overflow, Unaligned};
+use rust_hugetlb::policy::refusal::Refusal::{self, Overflow, Private, Unaligned};
 use rust_hugetlb::policy::size::HugeSize::{self, Size1G, Size2M};
 
 const MIB: usize = 1 << 20;
@@ -76,6 +76,7 @@ fn map(size: HugeSize, start: usize, length: usize, offset: u128) -> Result<File
         start,
         length,
         base_page_offset: usize::try_from(offset >> BASE_SHIFT).unwrap(),
+        shared: true,
     }
     .check(size)
 }
@@ -182,8 +183,26 @@ fn which_refusal_comes_first() {
             start: 0,
             length,
             base_page_offset,
+            shared: true,
         };
         assert_eq!(request.check(Size2M), Err(refusal), "{request:?}");
+    }
+}
+
+#[test]
+fn one_gib_mappings_are_shared() {
+    for (size, start) in [(Size2M, 2 * MIB), (Size1G, GIB)] {
+        let private = MapRequest {
+            start,
+            length: size.bytes(),
+            base_page_offset: 0,
+            shared: false,
+        };
+        let expected = match size {
+            Size2M => Ok(FileRange::only(0)),
+            Size1G => Err(Private),
+        };
+        assert_eq!(private.check(size), expected);
     }
 }
 

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A compound page of ours, whatever it is used for.
+//!
+//! No LRU list, cgroup or page cache knows these pages, so their owner may use `lru`, `private`,
+//! `mapping` and `index`. (include/linux/mm_types.h; rust/kernel/page.rs has base pages only.)
+
+use core::{mem::ManuallyDrop, ptr::NonNull};
+
+use kernel::{
+    bindings,
+    page::PAGE_SIZE,
+    sync::atomic::{Acquire, Atomic, Full, Relaxed, Release},
+};
+
+/// A compound page of ours.
+///
+/// # Invariants
+///
+/// We own one reference. `private` holds a [`Label`].
+pub(super) struct Owned(NonNull<bindings::folio>);
+
+// SAFETY: A reference to a page belongs to no thread.
+unsafe impl Send for Owned {}
+// SAFETY: What can be done with a shared reference is to read what does not change while we own
+// the page.
+unsafe impl Sync for Owned {}
+
+/// What `private` says of a page.
+///
+/// ```text
+/// 63 ...... 8   7      6        5 ... 0
+///  sharers      0   known zero   order
+/// ```
+#[derive(Clone, Copy)]
+pub(super) struct Label(usize);
+
+impl Label {
+    const ORDER: usize = 0x3f;
+    const ZERO: usize = 1 << 6;
+    /// One more private mapping that has the page, beside the first.
+    const SHARER: usize = 1 << 8;
+
+    pub(super) fn new(order: u32, zero: bool) -> Self {
+        Self(order as usize & Self::ORDER | if zero { Self::ZERO } else { 0 })
+    }
+
+    pub(super) fn order(self) -> u32 {
+        (self.0 & Self::ORDER) as u32
+    }
+
+    pub(super) fn is_zero(self) -> bool {
+        self.0 & Self::ZERO != 0
+    }
+}
+
+impl Owned {
+    pub(super) fn folio(&self) -> *mut bindings::folio {
+        self.0.as_ptr()
+    }
+
+    pub(super) fn pointer(&self) -> NonNull<bindings::folio> {
+        self.0
+    }
+
+    fn private(&self) -> &Atomic<usize> {
+        // SAFETY: We own the page, and its `private` is ours and accessed in this way only. The
+        // union has no other user.
+        unsafe {
+            Atomic::from_ptr(
+                (&raw mut (*self.folio())
+                    .__bindgen_anon_1
+                    .__bindgen_anon_1
+                    .__bindgen_anon_3
+                    .private)
+                    .cast(),
+            )
+        }
+    }
+
+    pub(super) fn label(&self) -> Label {
+        Label(self.private().load(Relaxed))
+    }
+
+    pub(super) fn set_label(&mut self, label: Label) {
+        self.private().store(label.0, Relaxed);
+    }
+
+    /// Counts one more that shares the page. Whoever does so has a share already.
+    pub(super) fn add_sharer(&self) {
+        self.private().fetch_add(Label::SHARER, Relaxed);
+    }
+
+    /// Gives one share up. False: it was the last one, and the page is the caller's alone.
+    pub(super) fn remove_sharer(&self) -> bool {
+        let mut old = self.label().0;
+        while old >= Label::SHARER {
+            // Full: what others did with the page comes before what its last sharer does.
+            match self.private().cmpxchg(old, old - Label::SHARER, Full) {
+                Ok(_) => return true,
+                Err(now) => old = now,
+            }
+        }
+        false
+    }
+
+    /// Whether nobody shares the page with the caller.
+    pub(super) fn is_unshared(&self) -> bool {
+        self.label().0 < Label::SHARER
+    }
+
+    /// Whether a GUP user has pinned it (`folio_maybe_dma_pinned` of a large folio).
+    pub(super) fn is_dma_pinned(&self) -> bool {
+        // SAFETY: We own the page, which has more than one base page and so such a counter; the
+        // pinners' accesses to it are atomic.
+        let pins = unsafe {
+            Atomic::<i32>::from_ptr(
+                &raw mut (*self.folio())
+                    .__bindgen_anon_2
+                    .__bindgen_anon_1
+                    .__bindgen_anon_1
+                    .__bindgen_anon_1
+                    ._pincount
+                    .counter,
+            )
+        };
+        pins.load(Acquire) > 0
+    }
+
+    pub(super) fn nid(&self) -> usize {
+        // SAFETY: A folio begins with its head page, and we own a reference.
+        let nid = unsafe { bindings::page_to_nid(self.folio().cast()) };
+        usize::try_from(nid).unwrap_or_default()
+    }
+
+    pub(super) fn refcount(&self) -> &Atomic<i32> {
+        // SAFETY: The counter lives as long as we own a reference, and everybody's accesses to it
+        // are atomic.
+        unsafe {
+            Atomic::from_ptr(
+                &raw mut (*self.folio())
+                    .__bindgen_anon_1
+                    .__bindgen_anon_1
+                    ._refcount
+                    .counter,
+            )
+        }
+    }
+
+    /// Whether nobody else has a reference, now and from now on (`folio_ref_freeze`).
+    ///
+    /// Once no page table and no page map leads to the page, only who has a reference can make
+    /// another one; so what is true at the freeze stays true. (A lookup that began before, like
+    /// lockless GUP, may still take and drop one; it never uses it.) The freeze also orders what
+    /// former users wrote before what the next one reads.
+    pub(super) fn is_only_ours(&self) -> bool {
+        let refcount = self.refcount();
+        if refcount.cmpxchg(1, 0, Full).is_err() {
+            return false;
+        }
+        refcount.store(1, Release);
+        true
+    }
+
+    /// `folio_lock`. Sleeps.
+    fn lock(&self) {
+        // SAFETY: The flags live as long as we own a reference, and once a page is in use
+        // everybody's accesses to them are atomic.
+        let flags = unsafe {
+            Atomic::from_ptr(&raw mut (*self.folio()).__bindgen_anon_1.__bindgen_anon_1.flags.f)
+        };
+        let locked: usize = 1 << bindings::pageflags_PG_locked;
+        let mut old = flags.load(Relaxed);
+        while old & locked == 0 {
+            match flags.cmpxchg(old, old | locked, Acquire) {
+                Ok(_) => return,
+                Err(now) => old = now,
+            }
+        }
+        // SAFETY: We own a reference and may sleep.
+        unsafe { bindings::__folio_lock(self.folio()) };
+    }
+
+    fn unlock(&self) {
+        // SAFETY: [`Self::lock`] locked it.
+        unsafe { bindings::folio_unlock(self.folio()) };
+    }
+
+    /// The page's place in a file: what `folio->mapping` and `folio->index` say.
+    pub(super) fn set_place(&mut self, mapping: *mut bindings::address_space, index: usize) {
+        let head = self.folio();
+        // SAFETY: We own the page. A futex or a late `folio_mark_dirty` may read `mapping` at the
+        // same time, hence the volatile write; they cope with either value.
+        unsafe {
+            (&raw mut (*head).__bindgen_anon_1.__bindgen_anon_1.mapping).write_volatile(mapping);
+            (*head)
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .__bindgen_anon_2
+                .index = index;
+        }
+    }
+
+    /// Clears the whole page. The lengthy part of a fault; sleeps in between where the kernel is
+    /// preemptible.
+    pub(super) fn clear(&mut self) {
+        let head = self.folio().cast::<bindings::page>();
+        for i in 0..1usize << self.label().order() {
+            // SAFETY: The page has that many base pages, contiguous in the memory map (at most
+            // 1 GiB: inside one section's map), and we own them all. x86-64 has no high memory, so
+            // kmap_local_page never fails. Nobody else uses the content.
+            unsafe {
+                let base = bindings::kmap_local_page(head.add(i));
+                base.cast::<u8>().write_bytes(0, PAGE_SIZE);
+                bindings::kunmap_local(base);
+            }
+        }
+    }
+
+    /// Copies the whole page from `source`. False: a part of that is poisoned. Sleeps.
+    pub(super) fn copy(&mut self, source: *mut bindings::folio) -> bool {
+        // SAFETY: Both are pages of the same size, `source` by the callers' promise; nobody else
+        // uses our content.
+        unsafe { bindings::folio_mc_copy(self.folio(), source) == 0 }
+    }
+
+    /// A page that the page allocator handed out frozen, without a reference: makes the first.
+    ///
+    /// # Safety
+    ///
+    /// The page must be the caller's alone.
+    pub(super) unsafe fn from_frozen(folio: NonNull<bindings::folio>) -> Self {
+        // INVARIANT: The reference is made now.
+        let this = Self(folio);
+        this.refcount().store(1, Release);
+        this
+    }
+
+    /// Takes a reference back.
+    ///
+    /// # Safety
+    ///
+    /// `folio` must be such a page, with a reference for this, unless this is never dropped.
+    pub(super) unsafe fn from_folio(folio: NonNull<bindings::folio>) -> Self {
+        Self(folio)
+    }
+
+    /// Hands our reference to the caller.
+    pub(super) fn into_folio(self) -> NonNull<bindings::folio> {
+        ManuallyDrop::new(self).0
+    }
+}
+
+impl Owned {
+    /// Ends the page's time in a file. Under the folio lock, or `folio_mark_dirty_lock` of a late
+    /// unpin uses the file's host after it is gone.
+    pub(super) fn leave_file(&mut self) {
+        self.lock();
+        self.set_place(core::ptr::null_mut(), 0);
+        self.unlock();
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // The page allocator expects nothing there.
+        self.private().store(0, Relaxed);
+        if self.refcount().fetch_add(-1, Full) == 1 {
+            // SAFETY: That was the last reference (`folio_put`).
+            unsafe { bindings::__folio_put(self.folio()) };
+        }
+    }
+}
