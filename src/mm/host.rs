@@ -21,6 +21,11 @@ use kernel::{
 /// "RHTL", for statfs; nobody else uses it.
 const MAGIC: c_ulong = 0x5248_544c;
 
+/// What `mapping_gfp_mask` says of pages that nobody ever allocates for these mappings: that they must
+/// lie in the lowest zone. That makes `vma_migratable` false, and NUMA balancing leaves the mappings
+/// alone, as it does hugetlb's: its hints would cost faults, and the pages cannot move.
+const NOT_MIGRATABLE: bindings::gfp_t = bindings::GFP_KERNEL | 1 << bindings::___GFP_DMA_BIT;
+
 extern "C" {
     /// fs/libfs.c; include/linux/pseudo_fs.h is not among the headers that bindings are made of.
     fn init_pseudo(fc: *mut bindings::fs_context, magic: c_ulong) -> *mut c_void;
@@ -109,6 +114,7 @@ impl Host {
             if dax {
                 (*inode.as_ptr()).i_flags |= bindings::S_DAX;
             }
+            (*(*inode.as_ptr()).i_mapping).gfp_mask = NOT_MIGRATABLE;
         }
         // INVARIANT: alloc_anon_inode returned a reference, which is ours.
         Ok(Self { inode, _fs: fs })

@@ -198,6 +198,9 @@ impl<T: MappedFile> Operations<T> {
             return;
         }
         *data = ptr::null_mut();
+        if private.mm() != MmId::current() {
+            return;
+        }
         // What the parent writes from now on is not for the child: it has to fault again. Its VMA is
         // at the same place.
         // SAFETY: The mmap write lock of the current task, which is the one that forks, is held.
