@@ -23,6 +23,7 @@ pub mod policy;
 pub mod poll;
 pub mod pool;
 pub mod smaps;
+pub mod word;
 
 pub use check::{call, Check, Errno, Fail};
 
