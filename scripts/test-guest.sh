@@ -45,7 +45,7 @@ count_ktap() {
 guest_tests() {
 	local release=$1 nodes=$2 where="kernel $1, $2 node(s)" log=$out/$1-nodes$2 status=0
 	step "guest tests: $where"
-	qemu/run --kernel "$release" --nodes "$nodes" --mem 2G --time-limit 1200 --log "$log.kernel" \
+	qemu/run --kernel "$release" --nodes "$nodes" --mem 2G --disk 64M --time-limit 1200 --log "$log.kernel" \
 		--add build/user/tests:/tests --add scripts/guest-programs.sh:/guest-programs.sh \
 		-- /guest-programs.sh </dev/null >"$log.ktap" || status=$?
 	count_ktap "$where" "$log.ktap"
