@@ -149,8 +149,9 @@ pub fn a_pinned_page_is_handed_to_nobody() -> Check {
 fn rust_hugetlb_punch(file: &std::fs::File, offset: usize, length: usize) -> Check {
     use std::os::fd::AsRawFd;
     let range = [offset as u64, length as u64];
+    let bytes = std::mem::size_of_val(&range) as libc::c_ulong;
     // _IOW(0xE6, 2, struct rust_hugetlb_range)
-    let request = 1 << 30 | (std::mem::size_of_val(&range) as libc::c_ulong) << 16 | 0xE6 << 8 | 2;
+    let request = (1 << 30) | (bytes << 16) | (0xE6 << 8) | 2;
     debug_assert!(length % HUGE_PAGE_SIZE == 0);
     // SAFETY: The range is there to be read.
     guest::call(unsafe { libc::ioctl(file.as_raw_fd(), request as _, range.as_ptr()) })?;
