@@ -14,6 +14,15 @@ release_of_image() {
 	echo "${release%% *}"
 }
 
+# What the debug kernel watches only when told to, and the time that watching
+# takes. While it looks at the CPU it forgets for a moment whether page tables
+# have five levels (identify_cpu), and KASAN then takes what an interrupt touches
+# for wild: four levels it is.
+arm_debug() {
+	append=("page_owner=on page_poison=on no5lvl" "${append[@]}")
+	[[ -z $time_limit ]] || time_limit=$((time_limit * 3))
+}
+
 # Sets image and release.
 resolve_kernel() {
 	local folder
@@ -32,6 +41,7 @@ resolve_kernel() {
 		;;
 	*) release=$kernel ;;
 	esac
+	[[ $release != *-debug-* ]] || arm_debug
 	folder=$("$TOP/scripts/kit" path "$release") || exit "$STATUS_HARNESS"
 	image=$folder/vmlinuz
 }

@@ -33,7 +33,8 @@ error, the kernel's console to a log in build/log/.
   --append ARGS        more kernel command line (repeatable)
   --add FILE[:PATH]    put a file or a folder into the guest, at /NAME unless
                        told; modes are kept, the owner is root (repeatable)
-  --time-limit S       seconds until the guest is killed (300; interactive: none)
+  --time-limit S       seconds until the guest is killed (300; interactive: none);
+                       three times as many on the debug kernel
   --module FILE        the module to load (build/RELEASE/rust_hugetlb.ko)
   --param NAME=VALUE   a parameter for the module (repeatable)
   --no-module          load no module
