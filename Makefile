@@ -29,6 +29,7 @@ user:
 
 kit:
 	@scripts/kit kernels
+	@scripts/kit kernel debug
 
 run: module user
 	@scripts/tour

@@ -4,21 +4,32 @@
 # and scripts/soak.
 
 # The node sizes for random operations: one node, two, and four unlike ones.
-# Memory is plenty: where it runs out, two runs of hugetlb itself would differ.
+# Memory is plenty, on the first node also beside all that a debug kernel keeps
+# there: where it runs out, two runs of hugetlb itself would differ.
 # shellcheck disable=SC2034 # for those who source this
-readonly TOPOLOGIES=("2G" "1G,1G" "512M,1G,384M,640M")
+readonly TOPOLOGIES=("2G" "1G,1G" "768M,1G,384M,640M")
 
-# start_counting FOLDER: logs go there.
+# Guests at a time. One that is emulated keeps one of its processors busy, and
+# waits often: for delayed work, for a scan for leaks.
+readonly LANES=2
+running=()
+
+# start_counting FOLDER: logs go there, and each count is a line of a file,
+# because what runs beside the script cannot change its variables.
 start_counting() {
 	out=$1
 	rm -rf "$out"
 	mkdir -p "$out"
-	passed=0 failed=0
+	: >"$out/counts"
+	trap stop_running EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	trap 'exit 129' HUP
 }
 
 # count PASSED FAILED
 count() {
-	passed=$((passed + $1)) failed=$((failed + $2))
+	echo "$1 $2" >>"$out/counts"
 }
 
 # wrong WHAT: one failure that no test reported.
@@ -29,8 +40,44 @@ wrong() {
 
 # The last line, and the status.
 give_count() {
+	local passed failed
+	await_all
+	read -r passed failed < <(awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' "$out/counts")
 	echo "$passed passed, $failed failed"
 	((failed == 0))
+}
+
+# beside COMMAND...: run it beside the script, as soon as there is a lane for it.
+# A process group of its own lets it be ended with all it started.
+beside() {
+	((${#running[@]} < LANES)) || await_one
+	set -m
+	"$@" </dev/null &
+	set +m
+	running[$!]=$*
+}
+
+# await_one: until one of those ends.
+await_one() {
+	local ended status=0
+	wait -n -p ended "${!running[@]}" || status=$?
+	((status == 0)) || wrong "${running[ended]}: ended with $status, unforeseen"
+	unset "running[$ended]"
+}
+
+await_all() {
+	while ((${#running[@]})); do
+		await_one
+	done
+}
+
+# However the script ends, no guest stays.
+stop_running() {
+	local group
+	for group in "${!running[@]}"; do
+		kill -TERM -- "-$group" 2>/dev/null || :
+	done
+	wait
 }
 
 # count_ktap WHERE FILE
@@ -52,23 +99,26 @@ guest_tests() {
 	((status == 0)) || wrong "$where: qemu/run ended with $status: see $log.ktap and $log.kernel"
 }
 
-# scenarios FOLDER RELEASE: scripts that boot guests of their own and print KTAP.
+# scenarios FOLDER RELEASE: each script there, in a lane.
 scenarios() {
-	local scenario name log status release=$2
+	local scenario
 	for scenario in "$1"/*; do
-		[[ -f $scenario && -x $scenario ]] || continue
-		name=${scenario##*/}
-		log=$out/$release-$name.ktap
-		step "scenario $name: kernel $release"
-		status=0
-		{
-			echo "##begin $name"
-			RELEASE=$release "$scenario" </dev/null || status=$?
-			# A last line without its end must not swallow the mark.
-			printf '\n##end %s\n' "$status"
-		} >"$log"
-		count_ktap "kernel $release" "$log"
+		[[ ! -f $scenario || ! -x $scenario ]] || beside scenario "$scenario" "$2"
 	done
+}
+
+# scenario SCRIPT RELEASE: a script that boots guests of its own and prints KTAP.
+scenario() {
+	local name=${1##*/} release=$2 log status=0
+	log=$out/$release-$name.ktap
+	step "scenario $name: kernel $release"
+	{
+		echo "##begin $name"
+		RELEASE=$release "$1" </dev/null || status=$?
+		# A last line without its end must not swallow the mark.
+		printf '\n##end %s\n' "$status"
+	} >"$log"
+	count_ktap "kernel $release" "$log"
 }
 
 # differential RELEASE NODE-SIZES STEPS [OPTION]: random operations on both pools, and what
