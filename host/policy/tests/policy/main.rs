@@ -13,6 +13,9 @@
 //! `shell`, `job` and `file` do on this machine what the module's shell does in the kernel, with an
 //! empty pool or with one that `forged` made; `world` is what lies outside: the page allocator,
 //! signals, and other users of the pool. `machine` and `story` are such worlds.
+//!
+//! Neither policy nor these tests have unsafe code, so Miri would have little to find; Debian's
+//! toolchain, which the kit is made of, does not carry it.
 
 mod config;
 mod count;
