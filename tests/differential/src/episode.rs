@@ -34,8 +34,39 @@ pub fn run(
     result.map_err(|difference| Failure { ops, difference })
 }
 
-/// Runs an episode of these operations.
-pub fn replay(pair: &mut Pair, ops: &[Op]) -> Result<(), Failure> {
-    let mut left = ops.iter();
-    run(pair, |_| left.next().cloned(), |_, _| {})
+/// Runs an episode twice, the second time with the operations of the first, and compares the two.
+pub fn twice(
+    pair: &mut Pair,
+    next: impl FnMut(&Pair) -> Option<Op>,
+    mut watch: impl FnMut(&Op, &Step),
+) -> Result<(), Failure> {
+    let mut first: Vec<(Op, Step)> = vec![];
+    run(pair, next, |op, step| {
+        watch(op, step);
+        first.push((op.clone(), step.clone()));
+    })?;
+    let mut left = first.iter();
+    let mut expected = first.iter();
+    let mut done = vec![];
+    let mut failure = None;
+    run(
+        pair,
+        |_| left.next().map(|(op, _)| op.clone()),
+        |op, step| {
+            done.push(op.clone());
+            let Some((_, before)) = expected.next() else {
+                return;
+            };
+            if failure.is_none() && step != before {
+                failure = Some(Failure {
+                    ops: done.clone(),
+                    difference: Difference(vec![
+                        format!("the first time {before}"),
+                        format!("the second     {step}"),
+                    ]),
+                });
+            }
+        },
+    )?;
+    failure.map_or(Ok(()), Err)
 }

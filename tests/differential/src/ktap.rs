@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+use crate::backend::Backend;
 use crate::machine::Machine;
 use crate::pair::Pair;
 use crate::{cpuset, sys, touch};
@@ -38,7 +39,7 @@ pub fn run(tests: Vec<Test<'_>>) -> ExitCode {
 pub fn run_on_pair(tests: &[PairTest]) -> ExitCode {
     let on_pair = |&(name, test): &PairTest| -> Test<'static> {
         let run = move || {
-            let (machine, mut pair) = prepare()?;
+            let (machine, mut pair) = prepare(&Backend::BOTH)?;
             pair.reset()?;
             test(&mut pair, &machine)
         };
@@ -47,11 +48,11 @@ pub fn run_on_pair(tests: &[PairTest]) -> ExitCode {
     run(tests.iter().map(on_pair).collect())
 }
 
-/// What every test starts with.
-pub fn prepare() -> Check<(Machine, Pair)> {
+/// What every test of these pools starts with.
+pub fn prepare(backends: &[Backend]) -> Check<(Machine, Pair)> {
     touch::catch().map_err(sys::errno_name)?;
     cpuset::prepare()?;
     let machine = Machine::look()?;
-    let pair = Pair::new(&machine)?;
+    let pair = Pair::new(&machine, backends)?;
     Ok((machine, pair))
 }

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The operations, and how they are written down: one a line, as [`crate::parse`] reads them.
+//! The operations. [`crate::print`] writes them down, one a line, and [`crate::parse`] reads them.
 
-use std::fmt;
-
+use crate::advice::Advice;
 use crate::backend::Knob;
 use crate::policy::Policy;
 use crate::text::Text;
 use crate::touch::Access;
 
-/// Slots for files and for mappings.
+/// Slots for files, in each process.
 pub const FILES: usize = 5;
-/// See [`FILES`].
-pub const MAPS: usize = 8;
+/// Slots for mappings, in each process: parts of the address space of [`SLOT_PAGES`] pages, side by
+/// side.
+pub const MAPS: usize = 7;
+/// Pages of a slot, and the most that one mapping may have.
+pub const SLOT_PAGES: usize = 64;
+/// Processes: the program itself, which is number 0, and children.
+pub const PROCESSES: usize = 5;
+/// The child of [`Op::Fork`], which nobody else is.
+pub const BRIEF: usize = PROCESSES - 1;
 
 /// Some nodes, numbered less than 64.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,11 +39,19 @@ impl NodeList {
 /// What a mapping may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prot {
+    None,
     Read,
     ReadWrite,
 }
 
-/// Some pages of a mapping.
+/// A page of a slot for mappings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub map: usize,
+    pub page: usize,
+}
+
+/// Some pages of a slot for mappings, mapped or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pages {
     pub map: usize,
@@ -45,22 +59,74 @@ pub struct Pages {
     pub count: usize,
 }
 
+/// Some pages of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FilePages {
+    pub file: usize,
+    pub first: u64,
+    pub count: u64,
+}
+
+/// Whose the pages of a mapping are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    Shared,
+    Private,
+}
+
 /// A new mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewMap {
-    pub map: usize,
+    pub place: Place,
     pub file: usize,
     /// The file's page that it begins at.
     pub first: u64,
     pub pages: usize,
     pub prot: Prot,
+    pub sharing: Sharing,
     /// Without MAP_NORESERVE.
     pub reserve: bool,
+    /// MAP_FIXED: in place of what is there. Without it, nothing may be there.
+    pub fixed: bool,
+    /// MAP_POPULATE.
+    pub populate: bool,
     /// Whether the offset is 4 KiB more than a multiple of the page size.
     pub skewed: bool,
 }
 
-/// How a child ends once it has done its operations.
+/// What of a range is 4 KiB beside a multiple of the page size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skew {
+    None,
+    /// The address.
+    Start,
+    /// The length.
+    Length,
+    /// The address to go to, of mremap.
+    Target,
+}
+
+/// An mremap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Move {
+    pub from: Pages,
+    /// Where to (MREMAP_FIXED); none leaves that to the kernel.
+    pub to: Option<Place>,
+    /// How many pages there will be.
+    pub count: usize,
+    pub skew: Skew,
+}
+
+/// A way to another process's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// process_vm_readv, process_vm_writev.
+    Vm,
+    /// /proc/PID/mem.
+    Mem,
+}
+
+/// How a child ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     Exit,
@@ -82,27 +148,58 @@ pub enum Op {
     Close {
         file: usize,
     },
+    /// Makes a file so many pages long.
+    SetSize {
+        file: usize,
+        pages: u64,
+    },
+    /// Takes pages out of a file.
+    Punch(FilePages),
+    /// Puts pages into a file.
+    Preallocate(FilePages),
+    /// Looks at a file's size and pages.
+    Info {
+        file: usize,
+    },
     Map(NewMap),
     /// Touches one page after the other.
     Touch {
         at: Pages,
         access: Access,
     },
+    /// Reads or writes memory of a process, this one or another, one page after the other.
+    Remote {
+        who: usize,
+        way: Way,
+        at: Pages,
+        access: Access,
+    },
     Unmap {
         at: Pages,
-    },
-    /// An munmap of whole pages, but 4 KiB beside them.
-    UnmapSkewed {
-        map: usize,
+        skew: Skew,
     },
     Protect {
         at: Pages,
         prot: Prot,
+        skew: Skew,
     },
     /// MADV_POPULATE_READ or MADV_POPULATE_WRITE.
     Populate {
         at: Pages,
         access: Access,
+    },
+    /// madvise with an advice that does not touch.
+    Advise {
+        at: Pages,
+        advice: Advice,
+    },
+    /// mlock or munlock.
+    Lock {
+        at: Pages,
+        on: bool,
+    },
+    Mincore {
+        at: Pages,
     },
     /// Gives pages of a mapping a policy of their own.
     Bind {
@@ -114,14 +211,13 @@ pub enum Op {
         at: Pages,
         node: usize,
     },
-    /// Moves a whole mapping to another address.
-    Move {
-        map: usize,
-    },
+    Move(Move),
     /// The task's policy.
     Policy(Policy),
     /// The task's CPU.
     Cpu(usize),
+    /// Whether the process may have transparent huge pages (PR_SET_THP_DISABLE).
+    Thp(bool),
     /// The task's cpuset; only in a child, which first unmaps all there is (a task that changes its
     /// cpuset has its pages migrated, and the module's do not migrate).
     Cpuset(NodeList),
@@ -130,108 +226,68 @@ pub enum Op {
         ops: Vec<Op>,
         end: End,
     },
+    /// A child that stays.
+    Spawn {
+        who: usize,
+    },
+    /// Something that a child does.
+    In {
+        who: usize,
+        op: Box<Op>,
+    },
+    /// The end of a child.
+    End {
+        who: usize,
+        end: End,
+    },
 }
 
 impl Op {
     /// Whether it is about the task, which both pools share, and not about a pool.
     pub fn is_of_the_task(&self) -> bool {
-        matches!(self, Self::Policy(_) | Self::Cpu(_) | Self::Cpuset(_))
+        matches!(
+            self,
+            Self::Policy(_) | Self::Cpu(_) | Self::Cpuset(_) | Self::Thp(_)
+        )
     }
-}
 
-impl fmt::Display for NodeList {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 {
-            return f.write_str("-");
-        }
-        let nodes: Vec<String> = (0..u64::BITS)
-            .filter(|node| self.0 & (1 << node) != 0)
-            .map(|node| node.to_string())
-            .collect();
-        f.write_str(&nodes.join(","))
-    }
-}
-
-impl fmt::Display for Pages {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.map, self.first, self.count)
-    }
-}
-
-impl fmt::Display for Prot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Read => "r",
-            Self::ReadWrite => "rw",
-        })
-    }
-}
-
-impl fmt::Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Read => "read",
-            Self::Write => "write",
-        })
-    }
-}
-
-impl fmt::Display for Knob {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The process that does it, and what that does.
+    pub fn actor(&self) -> (usize, &Self) {
         match self {
-            Self::Nr => f.write_str("nr"),
-            Self::NrMempolicy => f.write_str("mempolicy"),
-            Self::Overcommit => f.write_str("overcommit"),
-            Self::Free => f.write_str("free"),
-            Self::Resv => f.write_str("resv"),
-            Self::Surplus => f.write_str("surplus"),
-            Self::NodeNr(node) => write!(f, "node{node}/nr"),
-            Self::NodeFree(node) => write!(f, "node{node}/free"),
-            Self::NodeSurplus(node) => write!(f, "node{node}/surplus"),
+            Self::In { who, op } => (*who, op),
+            op => (0, op),
         }
     }
 }
 
-impl fmt::Display for Op {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Write { knob, text } => write!(f, "write {knob} {text}"),
-            Self::Open { file } => write!(f, "open {file}"),
-            Self::Close { file } => write!(f, "close {file}"),
-            Self::Map(new) => {
-                let NewMap {
-                    map,
-                    file,
-                    first,
-                    pages,
-                    prot,
-                    ..
-                } = new;
-                write!(f, "map {map} {file} {first} {pages} {prot}")?;
-                f.write_str(if new.reserve { "" } else { " noreserve" })?;
-                f.write_str(if new.skewed { " skewed" } else { "" })
-            }
-            Self::Touch { at, access } => write!(f, "touch {at} {access}"),
-            Self::Unmap { at } => write!(f, "unmap {at}"),
-            Self::UnmapSkewed { map } => write!(f, "unmap-skewed {map}"),
-            Self::Protect { at, prot } => write!(f, "protect {at} {prot}"),
-            Self::Populate { at, access } => write!(f, "populate {at} {access}"),
-            Self::Bind { at, policy } => write!(f, "bind {at} {policy}"),
-            Self::Home { at, node } => write!(f, "home {at} {node}"),
-            Self::Move { map } => write!(f, "move {map}"),
-            Self::Policy(policy) => write!(f, "policy {policy}"),
-            Self::Cpu(cpu) => write!(f, "cpu {cpu}"),
-            Self::Cpuset(nodes) => write!(f, "cpuset {nodes}"),
-            Self::Fork { ops, end } => {
-                f.write_str(match end {
-                    End::Exit => "fork exit",
-                    End::Kill => "fork kill",
-                })?;
-                for op in ops {
-                    write!(f, " ; {op}")?;
-                }
-                Ok(())
-            }
+impl Pages {
+    /// The first of them.
+    pub fn place(self) -> Place {
+        Place {
+            map: self.map,
+            page: self.first,
+        }
+    }
+
+    /// Their numbers among the pages of all slots.
+    pub fn span(self) -> std::ops::Range<usize> {
+        let first = self.place().number();
+        first..first + self.count
+    }
+}
+
+impl Place {
+    /// Its number among the pages of all slots.
+    pub fn number(self) -> usize {
+        self.map * SLOT_PAGES + self.page
+    }
+
+    /// So many pages from here on.
+    pub fn pages(self, count: usize) -> Pages {
+        Pages {
+            map: self.map,
+            first: self.page,
+            count,
         }
     }
 }

@@ -4,8 +4,9 @@
 
 use std::fmt;
 
+use crate::op::{Place, SLOT_PAGES};
+use crate::stamp;
 use crate::sys::{errno_name, Returned};
-use crate::touch::Raised;
 
 /// One thing that was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,12 +15,19 @@ pub enum Event {
     Returned(i64),
     /// A system call failed.
     Errno(i32),
-    /// Memory could be read: a digest of what was there.
+    /// Memory could be read: the [stamp](crate::stamp) that was there.
     Read(u64),
     /// Memory could be written.
     Wrote,
     /// Memory could not be touched.
-    Raised(Raised),
+    Raised {
+        signal: i32,
+        code: i32,
+        /// The number of si_addr's page among those of all slots; past them for any other address.
+        page: u16,
+    },
+    /// A bit for each page of a range.
+    Mask(u64),
     /// A child ended with this wait status.
     Ended(i32),
 }
@@ -36,24 +44,6 @@ impl From<Returned> for Event {
     }
 }
 
-impl From<Result<u64, Raised>> for Event {
-    fn from(read: Result<u64, Raised>) -> Self {
-        match read {
-            Ok(digest) => Self::Read(digest),
-            Err(raised) => Self::Raised(raised),
-        }
-    }
-}
-
-impl From<Result<(), Raised>> for Event {
-    fn from(wrote: Result<(), Raised>) -> Self {
-        match wrote {
-            Ok(()) => Self::Wrote,
-            Err(raised) => Self::Raised(raised),
-        }
-    }
-}
-
 /// Bytes of an event on a pipe.
 pub const WIRE: usize = 16;
 
@@ -65,10 +55,12 @@ impl Event {
             Self::Errno(errno) => (1, i64::from(errno)),
             Self::Read(digest) => (2, digest as i64),
             Self::Wrote => (3, 0),
-            Self::Raised(raised) => {
-                let code = i64::from(raised.code as u32);
-                (4, (i64::from(raised.signal) << 32) | code)
+            Self::Raised { signal, code, page } => {
+                let bytes = [signal as u16, code as u16, page].map(u64::from);
+                let packed = (bytes[0] << 32) | (bytes[1] << 16) | bytes[2];
+                (4, packed as i64)
             }
+            Self::Mask(mask) => (6, mask as i64),
             Self::Ended(status) => (5, i64::from(status)),
         };
         let mut wire = [0; WIRE];
@@ -86,10 +78,12 @@ impl Event {
             1 => Self::Errno(value as i32),
             2 => Self::Read(value as u64),
             3 => Self::Wrote,
-            4 => Self::Raised(Raised {
-                signal: (value >> 32) as i32,
-                code: value as i32,
-            }),
+            4 => Self::Raised {
+                signal: (value >> 32) as u16 as i32,
+                code: (value >> 16) as u16 as i16 as i32,
+                page: value as u16,
+            },
+            6 => Self::Mask(value as u64),
             5 => Self::Ended(value as i32),
             _ => return None,
         })
@@ -101,16 +95,21 @@ impl fmt::Display for Event {
         match self {
             Self::Returned(value) => write!(f, "{value}"),
             Self::Errno(errno) => f.write_str(&errno_name(*errno)),
-            Self::Read(digest) => write!(f, "read {digest:#x}"),
+            Self::Read(stamp) => write!(f, "read {}", stamp::name(*stamp)),
             Self::Wrote => f.write_str("wrote"),
-            Self::Raised(raised) => {
-                let name = match raised.signal {
+            Self::Raised { signal, code, page } => {
+                let name = match *signal {
                     libc::SIGBUS => "SIGBUS",
                     libc::SIGSEGV => "SIGSEGV",
                     _ => "signal",
                 };
-                write!(f, "{name} code {}", raised.code)
+                let (map, page) = (
+                    usize::from(*page) / SLOT_PAGES,
+                    usize::from(*page) % SLOT_PAGES,
+                );
+                write!(f, "{name} code {code} at {}", Place { map, page })
             }
+            Self::Mask(mask) => write!(f, "pages {mask:#b}"),
             Self::Ended(status) => write!(f, "child ended {status:#x}"),
         }
     }
@@ -123,4 +122,28 @@ pub fn describe(outcome: &[Event]) -> String {
     }
     let events: Vec<String> = outcome.iter().map(Event::to_string).collect();
     events.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_arrives() {
+        for event in [
+            Event::Returned(-1),
+            Event::Errno(libc::ENOMEM),
+            Event::Read(u64::MAX),
+            Event::Wrote,
+            Event::Raised {
+                signal: libc::SIGBUS,
+                code: -6,
+                page: u16::MAX,
+            },
+            Event::Mask(1 << 63),
+            Event::Ended(0x8b),
+        ] {
+            assert_eq!(Event::from_wire(&event.to_wire()), Some(event));
+        }
+    }
 }

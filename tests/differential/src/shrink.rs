@@ -29,20 +29,26 @@ pub fn shrink(ops: Vec<Op>, mut fails: impl FnMut(&[Op]) -> bool) -> Vec<Op> {
 }
 
 fn without_kinds(mut best: Vec<Op>, fails: &mut impl FnMut(&[Op]) -> bool) -> Vec<Op> {
-    let mut kinds: Vec<Discriminant<Op>> = vec![];
+    let mut kinds: Vec<(usize, Discriminant<Op>)> = vec![];
     for op in &best {
-        if !kinds.contains(&discriminant(op)) {
-            kinds.push(discriminant(op));
+        if !kinds.contains(&kind(op)) {
+            kinds.push(kind(op));
         }
     }
-    for kind in kinds {
+    for gone in kinds {
         let mut candidate = best.clone();
-        candidate.retain(|op| discriminant(op) != kind);
+        candidate.retain(|op| kind(op) != gone);
         if fails(&candidate) {
             best = candidate;
         }
     }
     best
+}
+
+/// Who does what.
+fn kind(op: &Op) -> (usize, Discriminant<Op>) {
+    let (who, inner) = op.actor();
+    (who, discriminant(inner))
 }
 
 fn without_pieces(mut best: Vec<Op>, fails: &mut impl FnMut(&[Op]) -> bool) -> Vec<Op> {

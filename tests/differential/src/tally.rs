@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::op::Op;
+use crate::op::{Op, Way};
 use crate::outcome::Event;
 use crate::pair::Step;
 use crate::sys::errno_name;
@@ -28,6 +28,7 @@ impl Tally {
             kinds.push(format!("{}: nothing to do", noun(op)));
         }
         kinds.extend(changes(op, step).into_iter().map(String::from));
+        kinds.extend(step.marks.iter().map(|mark| mark.to_string()));
         kinds.sort();
         kinds.dedup();
         for kind in kinds {
@@ -47,33 +48,59 @@ impl Tally {
     }
 }
 
-fn noun(op: &Op) -> &'static str {
-    match op {
+fn noun(op: &Op) -> String {
+    let (who, op) = op.actor();
+    let noun = match op {
         Op::Write { .. } => "write",
         Op::Open { .. } => "open",
         Op::Close { .. } => "close",
+        Op::SetSize { .. } => "set size",
+        Op::Punch(_) => "punch",
+        Op::Preallocate(_) => "preallocate",
+        Op::Info { .. } => "info",
+        Op::Map(new) if new.fixed => "mmap fixed",
         Op::Map(_) => "mmap",
         Op::Touch { .. } => "touch",
-        Op::Unmap { .. } | Op::UnmapSkewed { .. } => "munmap",
+        Op::Remote { way, .. } => match way {
+            Way::Vm => "process_vm",
+            Way::Mem => "/proc/PID/mem",
+        },
+        Op::Unmap { .. } => "munmap",
         Op::Protect { .. } => "mprotect",
         Op::Populate { .. } => "populate",
+        Op::Advise { .. } => "madvise",
+        Op::Lock { .. } => "mlock, munlock",
+        Op::Mincore { .. } => "mincore",
         Op::Bind { .. } => "mbind",
         Op::Home { .. } => "set_mempolicy_home_node",
-        Op::Move { .. } => "mremap",
+        Op::Move(_) => "mremap",
         Op::Policy(_) => "set_mempolicy",
         Op::Cpu(_) => "sched_setaffinity",
+        Op::Thp(_) => "PR_SET_THP_DISABLE",
         Op::Cpuset(_) => "cpuset",
-        Op::Fork { .. } => "child",
+        Op::Fork { .. } => "brief child",
+        Op::Spawn { .. } => "fork",
+        Op::In { .. } => "in a child",
+        Op::End { .. } => "end of a child",
+    };
+    match who {
+        0 => noun.to_string(),
+        _ => format!("child: {noun}"),
     }
 }
 
 fn kind(op: &Op, event: &Event) -> String {
     let noun = noun(op);
     match event {
-        Event::Returned(_) | Event::Read(_) | Event::Wrote => format!("{noun}: ok"),
+        Event::Returned(_) | Event::Read(_) | Event::Wrote | Event::Mask(_) => {
+            format!("{noun}: ok")
+        }
         Event::Errno(errno) => format!("{noun}: {}", errno_name(*errno)),
-        Event::Raised(raised) if raised.signal == libc::SIGBUS => format!("{noun}: SIGBUS"),
-        Event::Raised(_) => format!("{noun}: SIGSEGV"),
+        Event::Raised {
+            signal: libc::SIGBUS,
+            ..
+        } => format!("{noun}: SIGBUS"),
+        Event::Raised { .. } => format!("{noun}: SIGSEGV"),
         Event::Ended(0) => format!("{noun}: exited"),
         Event::Ended(_) => format!("{noun}: killed"),
     }

@@ -25,11 +25,14 @@ pub struct Raised {
     pub signal: i32,
     /// Its si_code.
     pub code: i32,
+    /// Its si_addr.
+    pub address: usize,
 }
 
 /// What an access left in rax and rdx.
 #[repr(C)]
 struct Accessed {
+    /// The word that was read, or the si_addr of a signal.
     value: u64,
     /// 0, or the signal, and in the high half its code.
     raised: u64,
@@ -80,6 +83,7 @@ impl Accessed {
             raised => Err(Raised {
                 signal: raised as u32 as i32,
                 code: (raised >> 32) as u32 as i32,
+                address: self.value as usize,
             }),
         }
     }
@@ -100,13 +104,15 @@ pub fn catch() -> sys::Returned {
 
 extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: The kernel gave valid pointers, which are ours until we return.
-    let (code, registers) = unsafe {
+    let (code, address, registers) = unsafe {
         let context = &mut *context.cast::<libc::ucontext_t>();
-        ((*info).si_code, &mut context.uc_mcontext.gregs)
+        let info = &*info;
+        (info.si_code, info.si_addr(), &mut context.uc_mcontext.gregs)
     };
     let at = registers[libc::REG_RIP as usize] as usize;
     if at == differential_read as usize || at == differential_write as usize {
         registers[libc::REG_RIP as usize] = differential_faulted as usize as i64;
+        registers[libc::REG_RAX as usize] = address as i64;
         registers[libc::REG_RDX as usize] = i64::from(signal) | (i64::from(code) << 32);
     } else {
         // SAFETY: signal takes numbers. The instruction comes again, and then ends the program.

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The files and mappings that a sequence of operations has in one of the pools.
+//! The files and mappings that a process has of one of the pools.
 
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
-use std::ptr;
 
+use crate::arena::{self, Arena};
 use crate::backend::Backend;
 use crate::cpuset;
-use crate::op::{NewMap, Op, Pages, Prot, FILES, MAPS};
+use crate::deviations;
+use crate::maps::Maps;
+use crate::op::{FilePages, Move, NewMap, Op, Pages, Prot, Sharing, Skew, Way, FILES};
 use crate::outcome::{Event, Outcome};
-use crate::parse::MAP_PAGES;
+use crate::pids::Pids;
 use crate::policy::set_home;
+use crate::remote::Remote;
+use crate::stamp::{self, Words, PROBES};
 use crate::sys::{call, run_on_cpu, Returned};
 use crate::touch::{self, Access, Raised};
 use crate::HUGE;
@@ -18,39 +22,35 @@ use crate::HUGE;
 /// What is off in an operation that is skewed.
 const SKEW: usize = 4096;
 
-/// Where a page's content is looked at: both ends, and between them.
-const PROBES: [usize; 3] = [0, HUGE / 2 + 8, HUGE - 8];
-
-/// A mapping of at most 64 pages.
-#[derive(Clone, Copy)]
-struct Mapping {
-    base: usize,
-    pages: usize,
-    /// A bit for each page that is still mapped.
-    there: u64,
-    /// Whether the kernel may see more than one mapping in it. Several cannot be moved at once
-    /// (DEVIATIONS.md).
-    split: bool,
-}
-
-/// Everything that is open and mapped of one pool.
+/// Everything that is open and mapped of one pool in this process.
 pub struct World {
     backend: Backend,
+    arena: Arena,
     files: [Option<OwnedFd>; FILES],
-    maps: [Option<Mapping>; MAPS],
-    /// What is written next.
-    stamp: u64,
+    /// The pages of private mappings that this process made, and that had reservations then.
+    reserved: Vec<bool>,
+}
+
+/// What an operation is told besides itself.
+#[derive(Clone, Copy)]
+pub struct Context {
+    /// Its number, which it writes.
+    pub step: u64,
+    /// The processes there are.
+    pub pids: &'static Pids,
 }
 
 impl World {
     /// Nothing open, nothing mapped.
-    pub fn new(backend: Backend) -> Self {
-        Self {
+    pub fn new(backend: Backend) -> Result<Self, i32> {
+        let arena = Arena::of(backend);
+        arena.anchor()?;
+        Ok(Self {
             backend,
+            arena,
             files: [const { None }; FILES],
-            maps: [None; MAPS],
-            stamp: 1,
-        }
+            reserved: vec![false; arena::PAGES],
+        })
     }
 
     /// Which pool it is about.
@@ -58,60 +58,98 @@ impl World {
         self.backend
     }
 
-    /// Whether a slot has a file.
-    pub fn has_file(&self, file: usize) -> bool {
-        self.files[file].is_some()
+    /// To be called in a new child: it has no reservations of its own.
+    pub fn forked(&mut self) {
+        self.reserved.fill(false);
     }
 
-    /// The runs of pages that are left of a slot's mapping: the first of each, and how many.
-    pub fn runs(&self, map: usize) -> Vec<(usize, usize)> {
-        let there = self.maps[map].map_or(0, |mapping| mapping.there);
-        let mut runs: Vec<(usize, usize)> = vec![];
-        for page in (0..MAP_PAGES).filter(|page| there & (1 << page) != 0) {
-            match runs.last_mut() {
-                Some((first, count)) if *first + *count == page => *count += 1,
-                _ => runs.push((page, 1)),
+    /// Does an operation and says what it did. What is about processes does nothing here:
+    /// [`crate::family`] sees to it.
+    pub fn execute(&mut self, op: &Op, context: Context) -> Outcome {
+        let subject = match op {
+            Op::Remote { who, .. } => context.pids.get(*who),
+            _ => None,
+        };
+        match Maps::read(subject, self.arena) {
+            Ok(maps) if deviations::left_out(op, &maps, |page| self.reserved[page]) => vec![],
+            Ok(_) => {
+                let outcome = self.perform(op, context);
+                let seen = |event| deviations::normalise(self.backend, op, event);
+                outcome.into_iter().map(seen).collect()
             }
+            Err(_) => vec![Event::Errno(libc::EIO)],
         }
-        runs
     }
 
-    /// Does an operation and says what it did. A fork does nothing here:
-    /// [`Pair`](crate::pair::Pair) sees to it.
-    pub fn execute(&mut self, op: &Op) -> Outcome {
+    fn perform(&mut self, op: &Op, context: Context) -> Outcome {
         match op {
             Op::Write { knob, text } => {
                 vec![self.backend.write(*knob, &text.bytes()).into()]
             }
             Op::Open { file } => self.open(*file),
             Op::Close { file } => self.close(*file),
+            Op::SetSize { file, pages } => {
+                self.on_file(*file, |backend, file| backend.set_size(file, *pages))
+            }
+            Op::Punch(FilePages { file, first, count }) => {
+                self.on_file(*file, |backend, file| backend.punch(file, *first, *count))
+            }
+            Op::Preallocate(FilePages { file, first, count }) => self
+                .on_file(*file, |backend, file| {
+                    backend.preallocate(file, *first, *count)
+                }),
+            Op::Info { file } => self.info(*file),
             Op::Map(new) => self.map(new),
-            Op::Touch { at, access } => self.touch(*at, *access),
-            Op::Unmap { at } => self.unmap(*at),
-            Op::UnmapSkewed { map } => self.unmap_skewed(*map),
-            Op::Protect { at, prot } => self.on_part(*at, |start, length| {
-                // SAFETY: The range is all ours.
+            Op::Touch { at, access } => (0..at.count)
+                .map(|page| self.touch(at.place().pages(1), page, *access, context.step))
+                .collect(),
+            Op::Remote {
+                who,
+                way,
+                at,
+                access,
+            } => self.remote(*who, *way, *at, *access, context),
+            Op::Unmap { at, skew } => self.unmap(*at, *skew),
+            Op::Protect { at, prot, skew } => self.on_range(*at, *skew, |start, length| {
+                // SAFETY: The range is the arena's.
                 call(unsafe { libc::mprotect(start as *mut _, length, bits(*prot)) })
             }),
-            Op::Populate { at, access } => self.on_range(*at, |start, length| {
-                let advice = match access {
+            Op::Populate { at, access } => self.advise(
+                *at,
+                match access {
                     Access::Read => libc::MADV_POPULATE_READ,
                     Access::Write => libc::MADV_POPULATE_WRITE,
-                };
-                // SAFETY: As above; populating changes no content.
-                call(unsafe { libc::madvise(start as *mut _, length, advice) })
+                },
+            ),
+            Op::Advise { at, advice } => self.advise(*at, advice.number()),
+            Op::Lock { at, on } => self.on_range(*at, Skew::None, |start, length| {
+                // SAFETY: Locking changes no content.
+                call(unsafe {
+                    match on {
+                        true => libc::mlock(start as *const _, length),
+                        false => libc::munlock(start as *const _, length),
+                    }
+                })
             }),
+            Op::Mincore { at } => self.mincore(*at),
             Op::Bind { at, policy } => {
-                self.on_part(*at, |start, length| policy.bind(start, length))
+                self.on_range(*at, Skew::None, |start, length| policy.bind(start, length))
             }
-            Op::Home { at, node } => {
-                self.on_part(*at, |start, length| set_home(start, length, *node))
-            }
-            Op::Move { map } => self.relocate(*map),
+            Op::Home { at, node } => self.on_range(*at, Skew::None, |start, length| {
+                set_home(start, length, *node)
+            }),
+            Op::Move(made) => self.relocate(made),
             Op::Policy(policy) => vec![policy.set().into()],
             Op::Cpu(cpu) => vec![run_on_cpu(*cpu).into()],
+            Op::Thp(on) => {
+                let (off, unused) = (libc::c_ulong::from(!*on), 0 as libc::c_ulong);
+                // SAFETY: prctl takes numbers.
+                let set =
+                    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, off, unused, unused, unused) };
+                vec![call(set).into()]
+            }
             Op::Cpuset(nodes) => vec![cpuset::join(*nodes).into()],
-            Op::Fork { .. } => vec![],
+            Op::Fork { .. } | Op::Spawn { .. } | Op::In { .. } | Op::End { .. } => vec![],
         }
     }
 
@@ -137,162 +175,211 @@ impl World {
         }
     }
 
-    fn map(&mut self, new: &NewMap) -> Outcome {
-        let (None, Some(file)) = (self.maps[new.map], &self.files[new.file]) else {
+    /// One call on a file, and what the file is like then.
+    fn on_file(&self, file: usize, made: impl FnOnce(Backend, &OwnedFd) -> Returned) -> Outcome {
+        let Some(open) = &self.files[file] else {
             return vec![];
         };
-        let flags = libc::MAP_SHARED
-            | match new.reserve {
-                true => 0,
-                false => libc::MAP_NORESERVE,
-            };
-        let skew = if new.skewed { SKEW } else { 0 };
-        let offset = (new.first as i64)
-            .wrapping_mul(HUGE as i64)
-            .wrapping_add(skew as i64);
-        // SAFETY: A new mapping where nothing is.
-        let base = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                new.pages * HUGE,
-                bits(new.prot),
-                flags,
-                file.as_raw_fd(),
-                offset,
-            )
-        };
-        match call(base as i64) {
-            Ok(base) => {
-                self.maps[new.map] = Some(Mapping {
-                    base: base as usize,
-                    pages: new.pages,
-                    there: mask(0, new.pages),
-                    split: false,
-                });
-                vec![Event::Returned(0)]
-            }
-            Err(errno) => vec![Event::Errno(errno)],
-        }
+        let mut outcome = vec![made(self.backend, open).into()];
+        outcome.extend(self.info(file));
+        outcome
     }
 
-    fn touch(&mut self, at: Pages, access: Access) -> Outcome {
-        let Some((start, _)) = self.range(at) else {
-            return vec![];
-        };
-        (0..at.count)
-            .map(|page| self.touch_page(start + page * HUGE, access))
-            .collect()
-    }
-
-    fn touch_page(&mut self, page: usize, access: Access) -> Event {
-        match access {
-            Access::Read => digest(page).into(),
-            Access::Write => {
-                let stamp = self.stamp;
-                self.stamp += 1;
-                PROBES
-                    .iter()
-                    // SAFETY: The page is our mapping's, where no Rust object is.
-                    .try_for_each(|probe| unsafe { touch::write(page + probe, stamp) })
-                    .into()
-            }
-        }
-    }
-
-    fn unmap(&mut self, at: Pages) -> Outcome {
-        let Some((start, length)) = self.range(at) else {
-            return vec![];
-        };
-        // SAFETY: The range is all ours, and nothing else is there.
-        let returned = call(unsafe { libc::munmap(start as *mut _, length) });
-        let slot = &mut self.maps[at.map];
-        if let (Ok(_), Some(mapping)) = (returned, slot.as_mut()) {
-            mapping.there &= !mask(at.first, at.count);
-            if mapping.there == 0 {
-                *slot = None;
-            }
-        }
-        vec![returned.into()]
-    }
-
-    fn unmap_skewed(&mut self, map: usize) -> Outcome {
-        let Some(mapping) = self.maps[map].filter(|mapping| mapping.pages > 1) else {
-            return vec![];
-        };
-        let whole = Pages {
-            map,
-            first: 0,
-            count: mapping.pages,
-        };
-        let Some((start, length)) = self.range(whole) else {
-            return vec![];
-        };
-        // SAFETY: The range is inside ours. Should it be let through, the report is the end.
-        let returned = call(unsafe { libc::munmap((start + SKEW) as *mut _, length - HUGE) });
-        vec![returned.into()]
-    }
-
-    fn relocate(&mut self, map: usize) -> Outcome {
-        let Some(mapping) = self.maps[map] else {
-            return vec![];
-        };
-        let length = mapping.pages * HUGE;
-        if mapping.split || mapping.there != mask(0, mapping.pages) {
-            return vec![];
-        }
-        let target = match free_place(length) {
-            Ok(target) => target,
-            Err(errno) => return vec![Event::Errno(errno)],
-        };
-        // SAFETY: The old range is all ours, and at the new one there is nothing.
-        let moved = call(unsafe {
-            libc::mremap(
-                mapping.base as *mut _,
-                length,
-                length,
-                libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
-                target as *mut libc::c_void,
-            )
-        } as i64);
-        if let (Ok(base), Some(mapping)) = (moved, self.maps[map].as_mut()) {
-            mapping.base = base as usize;
-        }
-        vec![moved.map(|_| 0).into()]
-    }
-
-    /// One system call on pages that are all there.
-    fn on_range(&self, at: Pages, made: impl FnOnce(usize, usize) -> Returned) -> Outcome {
-        match self.range(at) {
-            Some((start, length)) => vec![made(start, length).into()],
+    fn info(&self, file: usize) -> Outcome {
+        match &self.files[file] {
+            Some(open) => self.backend.info(open),
             None => vec![],
         }
     }
 
-    /// The same, for a call that may make a mapping of its own of them.
-    fn on_part(&mut self, at: Pages, made: impl FnOnce(usize, usize) -> Returned) -> Outcome {
-        if let Some(mapping) = self.maps[at.map].as_mut() {
-            mapping.split |= at.count < mapping.pages;
-        }
-        self.on_range(at, made)
+    fn map(&mut self, new: &NewMap) -> Outcome {
+        let Some(file) = &self.files[new.file] else {
+            return vec![];
+        };
+        let flags = [
+            match new.sharing {
+                Sharing::Shared => libc::MAP_SHARED,
+                Sharing::Private => libc::MAP_PRIVATE,
+            },
+            if new.reserve { 0 } else { libc::MAP_NORESERVE },
+            if new.fixed { libc::MAP_FIXED } else { 0 },
+            if new.populate { libc::MAP_POPULATE } else { 0 },
+        ];
+        let skew = if new.skewed { SKEW } else { 0 };
+        let offset = (new.first as i64)
+            .wrapping_mul(HUGE as i64)
+            .wrapping_add(skew as i64);
+        let at = new.place.pages(new.pages);
+        let (hint, length) = self.arena.range(at);
+        // SAFETY: At most it replaces mappings of the arena.
+        let mapped = call(unsafe {
+            libc::mmap(
+                hint as *mut _,
+                length,
+                bits(new.prot),
+                flags.iter().fold(0, |flags, flag| flags | flag),
+                file.as_raw_fd(),
+                offset,
+            )
+        } as i64);
+        let there = match mapped {
+            Ok(address) if address as usize == hint => true,
+            Ok(address) => {
+                // SAFETY: It was just mapped: the place was taken.
+                let unmapped = call(unsafe { libc::munmap(address as *mut _, length) });
+                return vec![Event::Returned(1), unmapped.into()];
+            }
+            Err(_) => false,
+        };
+        self.reserved[at.span()].fill(there && new.reserve && new.sharing == Sharing::Private);
+        vec![mapped.map(|_| 0).into()]
     }
 
-    /// Address and length of some pages, if all are mapped: what is not may be somebody else's by
-    /// now.
-    fn range(&self, at: Pages) -> Option<(usize, usize)> {
-        let mapping = self.maps[at.map]?;
-        let end = at.first.checked_add(at.count)?;
-        let wanted = mask(at.first, at.count);
-        (at.count > 0 && end <= mapping.pages && mapping.there & wanted == wanted)
-            .then_some((mapping.base + at.first * HUGE, at.count * HUGE))
+    fn touch(&self, from: Pages, page: usize, access: Access, step: u64) -> Event {
+        let address = self.arena.address(from.place()) + page * HUGE;
+        match access {
+            Access::Read => {
+                let mut words = Words::default();
+                let read = |(word, probe): (&mut u64, usize)| {
+                    *word = touch::read(address + probe)?;
+                    Ok(())
+                };
+                match words.iter_mut().zip(PROBES).try_for_each(read) {
+                    Ok(()) => Event::Read(stamp::read(words)),
+                    Err(raised) => self.raised(raised),
+                }
+            }
+            Access::Write => {
+                let words = stamp::words(stamp::of(step, page));
+                // SAFETY: The page is the arena's, where no Rust object is.
+                let write = |(word, probe)| unsafe { touch::write(address + probe, word) };
+                match words.into_iter().zip(PROBES).try_for_each(write) {
+                    Ok(()) => Event::Wrote,
+                    Err(raised) => self.raised(raised),
+                }
+            }
+        }
+    }
+
+    fn raised(&self, raised: Raised) -> Event {
+        let page = self.arena.number(raised.address).unwrap_or(arena::PAGES);
+        Event::Raised {
+            signal: raised.signal,
+            code: raised.code,
+            page: page as u16,
+        }
+    }
+
+    fn remote(&self, who: usize, way: Way, at: Pages, access: Access, context: Context) -> Outcome {
+        let Some(pid) = context.pids.get(who) else {
+            return vec![];
+        };
+        let (start, _) = self.arena.range(at);
+        match Remote::open(pid, way) {
+            Ok(remote) => (0..at.count)
+                .map(|page| {
+                    let stamp = stamp::of(context.step, page);
+                    remote.access(start + page * HUGE, access, stamp)
+                })
+                .collect(),
+            Err(errno) => vec![Event::Errno(errno)],
+        }
+    }
+
+    fn unmap(&mut self, at: Pages, skew: Skew) -> Outcome {
+        let outcome = self.on_range(at, skew, |start, length| {
+            // SAFETY: The range is the arena's.
+            call(unsafe { libc::munmap(start as *mut _, length) })
+        });
+        if outcome == [Event::Returned(0)] {
+            self.reserved[at.span()].fill(false);
+        }
+        outcome
+    }
+
+    fn advise(&self, at: Pages, advice: i32) -> Outcome {
+        self.on_range(at, Skew::None, |start, length| {
+            // SAFETY: The range is the arena's, whatever becomes of its content.
+            call(unsafe { libc::madvise(start as *mut _, length, advice) })
+        })
+    }
+
+    fn mincore(&self, at: Pages) -> Outcome {
+        const PER_PAGE: usize = HUGE / 4096;
+        let mut bytes = vec![0u8; at.count * PER_PAGE];
+        let (start, length) = self.arena.range(at);
+        // SAFETY: There is a byte for each base page.
+        let called = call(unsafe { libc::mincore(start as *mut _, length, bytes.as_mut_ptr()) });
+        let mut outcome = vec![called.into()];
+        if called.is_ok() {
+            let there = bytes.chunks(PER_PAGE).enumerate();
+            let mask = there.fold(0, |mask, (page, bytes)| {
+                let whole = bytes.iter().all(|byte| byte & 1 == 1);
+                mask | (u64::from(whole) << page)
+            });
+            outcome.push(Event::Mask(mask));
+        }
+        outcome
+    }
+
+    fn relocate(&mut self, made: &Move) -> Outcome {
+        let (mut start, length) = self.arena.range(made.from);
+        let flags = libc::MREMAP_MAYMOVE
+            | match made.to {
+                Some(_) => libc::MREMAP_FIXED,
+                None => 0,
+            };
+        let mut target = made.to.map_or(start, |to| self.arena.address(to));
+        match made.skew {
+            Skew::Start => start += SKEW,
+            Skew::Target => target += SKEW,
+            Skew::None | Skew::Length => {}
+        }
+        // SAFETY: The old range is the arena's, and so is the new one.
+        let moved = call(unsafe {
+            libc::mremap(
+                start as *mut _,
+                length,
+                made.count * HUGE,
+                flags,
+                target as *mut libc::c_void,
+            )
+        } as i64);
+        if moved.is_ok() {
+            let mut reserved = self.reserved[made.from.span()].to_vec();
+            reserved.resize(made.count, false);
+            self.reserved[made.from.span()].fill(false);
+            let to = made.to.unwrap_or(made.from.place()).pages(made.count);
+            if let Some(slots) = self.reserved.get_mut(to.span()) {
+                slots.copy_from_slice(&reserved);
+            }
+        }
+        // An address elsewhere than told would be seen as 1.
+        vec![moved.map(|at| i64::from(at as usize != target)).into()]
+    }
+
+    /// One system call on some pages.
+    fn on_range(
+        &self,
+        at: Pages,
+        skew: Skew,
+        made: impl FnOnce(usize, usize) -> Returned,
+    ) -> Outcome {
+        let (start, length) = self.arena.range(at);
+        let returned = match skew {
+            Skew::Start => made(start + SKEW, length.saturating_sub(HUGE)),
+            Skew::Length => made(start, length.saturating_sub(SKEW)),
+            Skew::None | Skew::Target => made(start, length),
+        };
+        vec![returned.into()]
     }
 
     /// Unmaps all.
-    pub fn unmap_all(&mut self) {
-        for map in 0..MAPS {
-            for (first, count) in self.runs(map) {
-                self.unmap(Pages { map, first, count });
-            }
-        }
+    pub fn unmap_all(&mut self) -> Returned {
+        let (start, length) = self.arena.whole();
+        self.reserved.fill(false);
+        // SAFETY: It is the arena.
+        call(unsafe { libc::munmap(start as *mut _, length) })
     }
 
     /// Closes all.
@@ -305,39 +392,8 @@ impl World {
 
 fn bits(prot: Prot) -> i32 {
     match prot {
+        Prot::None => libc::PROT_NONE,
         Prot::Read => libc::PROT_READ,
         Prot::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
-    }
-}
-
-/// The bits of `count` pages from `first` on.
-fn mask(first: usize, count: usize) -> u64 {
-    (first..first.saturating_add(count))
-        .filter_map(|page| 1u64.checked_shl(page as u32))
-        .fold(0, |mask, bit| mask | bit)
-}
-
-/// What a page holds, in one number; 0 for a page of zeroes.
-fn digest(page: usize) -> Result<u64, Raised> {
-    PROBES.iter().try_fold(0u64, |digest, probe| {
-        Ok(digest.rotate_left(21) ^ touch::read(page + probe)?)
-    })
-}
-
-/// An address, a multiple of the page size, where there is room for `length` bytes.
-fn free_place(length: usize) -> Result<usize, i32> {
-    let padded = length + HUGE;
-    // SAFETY: A new mapping where nothing is, and its end.
-    unsafe {
-        let found = call(libc::mmap(
-            ptr::null_mut(),
-            padded,
-            libc::PROT_NONE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-            -1,
-            0,
-        ) as i64)?;
-        call(libc::munmap(found as *mut _, padded))?;
-        Ok((found as usize).next_multiple_of(HUGE))
     }
 }

@@ -6,11 +6,13 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::{value_parser, Arg, Command};
+use clap::{value_parser, Arg, ArgAction, Command};
+use differential::backend::Backend;
 use differential::episode::{self, Failure};
 use differential::generate::Generator;
 use differential::ktap::{self, prepare, Check};
-use differential::pair::Pair;
+use differential::op::Op;
+use differential::pair::{Pair, Step};
 use differential::parse;
 use differential::shrink::shrink;
 use differential::tally::Tally;
@@ -18,10 +20,15 @@ use differential::tally::Tally;
 /// Steps from one reset to the next. What fails is searched for in so many.
 const EPISODE: usize = 250;
 
+#[derive(Clone)]
 struct Options {
     seed: u64,
     steps: usize,
     replay: Option<String>,
+    /// One pool alone, each episode of which is done twice.
+    alone: Option<Backend>,
+    /// Says each operation before it is done.
+    verbose: bool,
 }
 
 fn options() -> Options {
@@ -34,10 +41,11 @@ fn options() -> Options {
     let matches = Command::new("differential")
         .about("Does the same random operations on hugetlb's pool and on that of rust_hugetlb")
         .after_help(
-            "After each operation, what it returned, the signals it raised and every counter \
-             must be the same. Nobody else may use either pool meanwhile. A sequence that shows a \
-             difference is shortened and printed as a list, one operation a line, that --replay \
-             takes (with or without the mark at the start of its lines).",
+            "After each operation, what it returned, the signals it raised, the memory that it \
+             read, the mappings and every counter must be the same. Nobody else may use either \
+             pool meanwhile. A sequence that shows a difference is shortened and printed as a \
+             list, one operation a line, that --replay takes (with or without the mark at the \
+             start of its lines).",
         )
         .arg(
             number("steps")
@@ -52,36 +60,85 @@ fn options() -> Options {
                 .conflicts_with_all(["steps", "seed"])
                 .help("Do the operations of FILE instead, once"),
         )
+        .arg(
+            Arg::new("alone")
+                .long("alone")
+                .value_name("POOL")
+                .value_parser(Backend::BOTH.map(Backend::name))
+                .help("Use this pool only, do everything twice, and compare the two times"),
+        )
+        .arg(
+            Arg::new("verbose")
+                .long("verbose")
+                .action(ArgAction::SetTrue)
+                .help("Print each operation before it is done"),
+        )
         .get_matches();
     let get = |name: &str| matches.get_one::<u64>(name).copied();
+    let alone = matches.get_one::<String>("alone");
     Options {
         seed: get("seed").unwrap_or_else(|| fastrand::u64(..1 << 32)),
         steps: get("steps").unwrap_or_default() as usize,
         replay: matches.get_one::<String>("replay").cloned(),
+        alone: alone.and_then(|name| Backend::BOTH.into_iter().find(|b| b.name() == name)),
+        verbose: matches.get_flag("verbose"),
+    }
+}
+
+impl Options {
+    fn backends(&self) -> Vec<Backend> {
+        match self.alone {
+            Some(backend) => vec![backend],
+            None => Backend::BOTH.to_vec(),
+        }
+    }
+
+    /// An episode of the operations that `next` gives.
+    fn episode(
+        &self,
+        pair: &mut Pair,
+        mut next: impl FnMut(&Pair) -> Option<Op>,
+        watch: impl FnMut(&Op, &Step),
+    ) -> Result<(), Failure> {
+        let next = |pair: &Pair| {
+            let op = next(pair)?;
+            if self.verbose {
+                println!("{}{op}", parse::MARK);
+            }
+            Some(op)
+        };
+        match self.alone {
+            Some(_) => episode::twice(pair, next, watch),
+            None => episode::run(pair, next, watch),
+        }
+    }
+
+    fn replay(&self, pair: &mut Pair, ops: &[Op]) -> Result<(), Failure> {
+        let mut left = ops.iter();
+        self.episode(pair, |_| left.next().cloned(), |_, _| {})
     }
 }
 
 fn main() -> ExitCode {
     let options = options();
-    ktap::run(vec![match options.replay {
-        Some(file) => ("replay", Box::new(move || replay(&file))),
-        None => (
-            "random",
-            Box::new(move || random(options.seed, options.steps)),
-        ),
+    ktap::run(vec![match options.replay.clone() {
+        Some(file) => ("replay", Box::new(move || replay(&options, &file))),
+        None => ("random", Box::new(move || random(&options))),
     }])
 }
 
-fn replay(file: &str) -> Check {
+fn replay(options: &Options, file: &str) -> Check {
     let text = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
     let ops = parse::list(&text)?;
-    let (_, mut pair) = prepare()?;
+    let (_, mut pair) = prepare(&options.backends())?;
     println!("# {} operations of {file}", ops.len());
-    episode::replay(&mut pair, &ops).map_err(|failure| report(&failure))
+    let result = options.replay(&mut pair, &ops);
+    result.map_err(|failure| report(&failure))
 }
 
-fn random(seed: u64, steps: usize) -> Check {
-    let (machine, mut pair) = prepare()?;
+fn random(options: &Options) -> Check {
+    let Options { seed, steps, .. } = *options;
+    let (machine, mut pair) = prepare(&options.backends())?;
     println!(
         "# seed {seed}, {steps} steps, {} nodes, {} CPUs",
         machine.nodes.len(),
@@ -93,7 +150,7 @@ fn random(seed: u64, steps: usize) -> Check {
     let mut done = 0;
     while done < steps {
         let mut left = EPISODE.min(steps - done);
-        let result = episode::run(
+        let result = options.episode(
             &mut pair,
             |pair| {
                 left = left.checked_sub(1)?;
@@ -111,7 +168,7 @@ fn random(seed: u64, steps: usize) -> Check {
                 failure.ops.len()
             );
             report(&failure);
-            let short = shorten(&mut pair, failure);
+            let short = shorten(options, &mut pair, failure);
             return Err(format!(
                 "seed {seed}: difference at step {step}: {}",
                 report(&short)
@@ -130,14 +187,14 @@ fn random(seed: u64, steps: usize) -> Check {
 }
 
 /// The shortest failure found in the operations of one.
-fn shorten(pair: &mut Pair, failure: Failure) -> Failure {
+fn shorten(options: &Options, pair: &mut Pair, failure: Failure) -> Failure {
     let mut shortest = failure.clone();
     shrink(failure.ops, |ops| {
-        let mut result = episode::replay(pair, ops);
+        let mut result = options.replay(pair, ops);
         // An episode that cannot even begin says nothing about its operations, but that an earlier
         // difference is still there: a lost page, a promise that nobody can take back.
         if result.as_ref().is_err_and(|failure| failure.ops.is_empty()) && pair.renew().is_ok() {
-            result = episode::replay(pair, ops);
+            result = options.replay(pair, ops);
         }
         match result {
             Err(failure) if !failure.ops.is_empty() => {

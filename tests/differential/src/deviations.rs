@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The one place that knows of differences which are allowed (DEVIATIONS.md), and of slips of
+//! hugetlb's that would ruin what comes after: what is not tried, and what counts as the same.
+
+use std::ops::Range;
+
+use crate::advice::Advice;
+use crate::backend::{Backend, Knob};
+use crate::counters::Counters;
+use crate::maps::Maps;
+use crate::op::{Move, Op, Skew, Way};
+use crate::outcome::Event;
+use crate::touch::Access;
+
+/// Whether an operation is not tried on a pool with these counters, whose nodes have these numbers.
+///
+/// hugetlb's sum for a node's file wraps: the size of all nodes becomes `count + persistent - (nr -
+/// surplus)` of the node, in unsigned numbers (the difference even in 32 bits). It does where this
+/// node, or the others together, have more surplus than pages; hugetlb may then take all the memory
+/// of the node. The module counts on.
+pub fn wraps(op: &Op, nodes: &[usize], counters: &Counters) -> bool {
+    let Op::Write {
+        knob: Knob::NodeNr(node),
+        ..
+    } = op
+    else {
+        return false;
+    };
+    let on = nodes.iter().position(|number| number == node);
+    on.and_then(|index| counters.nodes.get(index))
+        .is_some_and(|on| on.surplus > on.nr || counters.persistent() < on.nr - on.surplus)
+}
+
+/// Whether an operation is not tried on a process that has these mappings, and has `reserved` pages
+/// of private mappings for itself.
+pub fn left_out(op: &Op, maps: &Maps, reserved: impl Fn(usize) -> bool) -> bool {
+    match op {
+        // Data of private pages survive it in the module, which is not asked. Shared pages only
+        // leave the page table.
+        Op::Advise { at, advice } => {
+            *advice == Advice::dontneed() && maps.over(at.span()).any(|area| area.is_private())
+        }
+        // hugetlb copies a page that relatives share before it is pinned, even to be read only; the
+        // kernel has that for anonymous pages alone.
+        Op::Remote {
+            way: Way::Vm,
+            access: Access::Read,
+            at,
+            ..
+        } => maps.over(at.span()).any(|area| area.is_private()),
+        Op::Move(made) => move_left_out(made, maps, reserved),
+        _ => false,
+    }
+}
+
+fn move_left_out(made: &Move, maps: &Maps, reserved: impl Fn(usize) -> bool) -> bool {
+    // hugetlb rounds a length up, the module refuses it.
+    if made.skew == Skew::Length {
+        return true;
+    }
+    // In place only what is cut off matters, and that goes as munmap has it.
+    let Some(to) = made.to else {
+        return false;
+    };
+    // Several mappings, or a mapping and a gap: hugetlb moves them, the module says EFAULT.
+    let from = made.from.span();
+    let Some(area) = maps.around(from.clone()) else {
+        return true;
+    };
+    // What is under the target goes first. Should it be the rest of the same mapping, that is then
+    // no part of what is moved.
+    let target = to.pages(made.count).span();
+    let left = |pages: &Range<usize>| pages.clone().any(|page| !target.contains(&page));
+    let before = area.pages.start..from.start;
+    let behind = from.end..area.pages.end;
+    // A part of a private mapping with reservations: hugetlb forgets those of the whole, and they
+    // stay in resv_hugepages for ever.
+    area.is_private() && from.clone().any(reserved) && (left(&before) || left(&behind))
+}
+
+/// What an event counts as.
+pub fn normalise(backend: Backend, op: &Op, event: Event) -> Event {
+    match (backend, op, event) {
+        // mremap that would grow: hugetlb says EINVAL, VM_DONTEXPAND EFAULT. From an address that
+        // is no multiple of the page size, over the mapping's end: EINVAL and EFAULT as well.
+        (Backend::Ours, Op::Move(made), Event::Errno(libc::EFAULT))
+            if made.count > made.from.count || made.skew == Skew::Start =>
+        {
+            Event::Errno(libc::EINVAL)
+        }
+        _ => event,
+    }
+}
