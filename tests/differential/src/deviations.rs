@@ -6,9 +6,9 @@
 use std::ops::Range;
 
 use crate::advice::Advice;
-use crate::backend::{Backend, Knob};
+use crate::backend::Knob;
 use crate::counters::Counters;
-use crate::maps::Maps;
+use crate::maps::{Area, Maps};
 use crate::op::{Move, Op, Skew, Way};
 use crate::outcome::Event;
 use crate::touch::Access;
@@ -32,14 +32,22 @@ pub fn wraps(op: &Op, nodes: &[usize], counters: &Counters) -> bool {
         .is_some_and(|on| on.surplus > on.nr || counters.persistent() < on.nr - on.surplus)
 }
 
-/// Whether an operation is not tried on a process that has these mappings, and has `reserved` pages
-/// of private mappings for itself.
-pub fn left_out(op: &Op, maps: &Maps, reserved: impl Fn(usize) -> bool) -> bool {
+/// The process that an operation is about.
+pub struct Subject<'a> {
+    pub maps: &'a Maps,
+    /// Whether a page is in a private mapping that was made with reservations, here or by a parent.
+    pub reserved: &'a [bool],
+    /// Whether there is no other process.
+    pub alone: bool,
+}
+
+/// Whether an operation is not tried.
+pub fn left_out(op: &Op, on: &Subject<'_>) -> bool {
     match op {
         // Data of private pages survive it in the module, which is not asked. Shared pages only
         // leave the page table.
         Op::Advise { at, advice } => {
-            *advice == Advice::dontneed() && maps.over(at.span()).any(|area| area.is_private())
+            *advice == Advice::dontneed() && on.maps.over(at.span()).any(Area::is_private)
         }
         // hugetlb copies a page that relatives share before it is pinned, even to be read only; the
         // kernel has that for anonymous pages alone.
@@ -48,24 +56,35 @@ pub fn left_out(op: &Op, maps: &Maps, reserved: impl Fn(usize) -> bool) -> bool 
             access: Access::Read,
             at,
             ..
-        } => maps.over(at.span()).any(|area| area.is_private()),
-        Op::Move(made) => move_left_out(made, maps, reserved),
+        } => on.maps.over(at.span()).any(Area::is_private),
+        // It tells what is in the page tables. The module empties entries where hugetlb does not: all
+        // of a private mapping at fork, all of a page of the file where a private copy changes. The
+        // next touch enters them again.
+        Op::Mincore { .. } => !on.alone || on.maps.areas().iter().any(Area::is_private),
+        Op::Move(made) => move_left_out(made, on),
         _ => false,
     }
 }
 
-fn move_left_out(made: &Move, maps: &Maps, reserved: impl Fn(usize) -> bool) -> bool {
+fn move_left_out(made: &Move, on: &Subject<'_>) -> bool {
     // hugetlb rounds a length up, the module refuses it.
     if made.skew == Skew::Length {
         return true;
     }
-    // In place only what is cut off matters, and that goes as munmap has it.
     let Some(to) = made.to else {
-        return false;
+        // Addresses and lengths of hugetlb's mappings are looked at before all else, a driver is
+        // asked when it comes to that: never if there is nothing to do,
+        return made.skew == Skew::Start && made.count == made.from.count;
     };
+    // and not before what is to be cut off, and what is under the target, are gone.
+    let cuts = made.count != made.from.count;
+    let covers = on.maps.over(to.pages(made.count).span()).next().is_some();
+    if made.skew != Skew::None && (cuts || covers) {
+        return true;
+    }
     // Several mappings, or a mapping and a gap: hugetlb moves them, the module says EFAULT.
     let from = made.from.span();
-    let Some(area) = maps.around(from.clone()) else {
+    let Some(area) = on.maps.around(from.clone()) else {
         return true;
     };
     // What is under the target goes first. Should it be the rest of the same mapping, that is then
@@ -75,16 +94,18 @@ fn move_left_out(made: &Move, maps: &Maps, reserved: impl Fn(usize) -> bool) -> 
     let before = area.pages.start..from.start;
     let behind = from.end..area.pages.end;
     // A part of a private mapping with reservations: hugetlb forgets those of the whole, and they
-    // stay in resv_hugepages for ever.
-    area.is_private() && from.clone().any(reserved) && (left(&before) || left(&behind))
+    // stay in resv_hugepages for ever. Of a child's mapping it forgets that pages were taken away.
+    area.is_private()
+        && on.reserved[from.clone()].contains(&true)
+        && (left(&before) || left(&behind))
 }
 
 /// What an event counts as.
-pub fn normalise(backend: Backend, op: &Op, event: Event) -> Event {
-    match (backend, op, event) {
+pub fn normalise(op: &Op, event: Event) -> Event {
+    match (op, event) {
         // mremap that would grow: hugetlb says EINVAL, VM_DONTEXPAND EFAULT. From an address that
         // is no multiple of the page size, over the mapping's end: EINVAL and EFAULT as well.
-        (Backend::Ours, Op::Move(made), Event::Errno(libc::EFAULT))
+        (Op::Move(made), Event::Errno(libc::EFAULT))
             if made.count > made.from.count || made.skew == Skew::Start =>
         {
             Event::Errno(libc::EINVAL)

@@ -239,7 +239,6 @@ fn fork(
     }
     // SAFETY: prctl takes numbers. No child outlives the program.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    worlds.iter_mut().for_each(World::forked);
     // Losing the parent is the end in any case.
     let _ = serve(worlds, lines, who, pids);
     // SAFETY: The parent's destructors and buffers are not this process's to run.

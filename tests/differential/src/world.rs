@@ -7,9 +7,9 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use crate::arena::{self, Arena};
 use crate::backend::Backend;
 use crate::cpuset;
-use crate::deviations;
+use crate::deviations::{self, Subject};
 use crate::maps::Maps;
-use crate::op::{FilePages, Move, NewMap, Op, Pages, Prot, Sharing, Skew, Way, FILES};
+use crate::op::{FilePages, Move, NewMap, Op, Pages, Prot, Sharing, Skew, Way, FILES, PROCESSES};
 use crate::outcome::{Event, Outcome};
 use crate::pids::Pids;
 use crate::policy::set_home;
@@ -27,7 +27,8 @@ pub struct World {
     backend: Backend,
     arena: Arena,
     files: [Option<OwnedFd>; FILES],
-    /// The pages of private mappings that this process made, and that had reservations then.
+    /// The pages of private mappings that were made with reservations, by this process or the one it
+    /// was forked from.
     reserved: Vec<bool>,
 }
 
@@ -58,11 +59,6 @@ impl World {
         self.backend
     }
 
-    /// To be called in a new child: it has no reservations of its own.
-    pub fn forked(&mut self) {
-        self.reserved.fill(false);
-    }
-
     /// Does an operation and says what it did. What is about processes does nothing here:
     /// [`crate::family`] sees to it.
     pub fn execute(&mut self, op: &Op, context: Context) -> Outcome {
@@ -70,15 +66,21 @@ impl World {
             Op::Remote { who, .. } => context.pids.get(*who),
             _ => None,
         };
-        match Maps::read(subject, self.arena) {
-            Ok(maps) if deviations::left_out(op, &maps, |page| self.reserved[page]) => vec![],
-            Ok(_) => {
-                let outcome = self.perform(op, context);
-                let seen = |event| deviations::normalise(self.backend, op, event);
-                outcome.into_iter().map(seen).collect()
-            }
-            Err(_) => vec![Event::Errno(libc::EIO)],
+        let Ok(maps) = Maps::read(subject, self.arena) else {
+            return vec![Event::Errno(libc::EIO)];
+        };
+        let subject = Subject {
+            maps: &maps,
+            reserved: &self.reserved,
+            alone: (1..PROCESSES).all(|who| context.pids.get(who).is_none()),
+        };
+        if deviations::left_out(op, &subject) {
+            return vec![];
         }
+        self.perform(op, context)
+            .into_iter()
+            .map(|event| deviations::normalise(op, event))
+            .collect()
     }
 
     fn perform(&mut self, op: &Op, context: Context) -> Outcome {

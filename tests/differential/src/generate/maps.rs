@@ -64,8 +64,8 @@ impl Generator {
 
     fn prot(&mut self) -> Prot {
         match self.random.u32(..100) {
-            0..=79 => Prot::ReadWrite,
-            80..=97 => Prot::Read,
+            0..=84 => Prot::ReadWrite,
+            85..=97 => Prot::Read,
             _ => Prot::None,
         }
     }
@@ -156,8 +156,8 @@ impl Generator {
     pub(super) fn protect(&mut self, pair: &Pair, who: usize) -> Option<Op> {
         let at = self.pages(pair, who)?;
         let prot = match self.random.u32(..10) {
-            0..=5 => Prot::ReadWrite,
-            6..=8 => Prot::Read,
+            0..=6 => Prot::ReadWrite,
+            7..=8 => Prot::Read,
             _ => Prot::None,
         };
         let skew = self.skew(&[Skew::Start, Skew::Length]);

@@ -8,11 +8,13 @@
 
 mod family;
 mod files;
+mod focus;
 mod maps;
 mod pool;
 
 use fastrand::Rng;
 
+use crate::generate::focus::Focus;
 use crate::machine::Machine;
 use crate::op::{NodeList, Op, FILES};
 use crate::pair::Pair;
@@ -31,10 +33,14 @@ const MOST: u64 = 48;
 /// In how many of a hundred operations a child acts, if there is one.
 const BY_CHILDREN: u32 = 35;
 
+/// In how many of a hundred operations it matters that there is a [`Focus`].
+const FOCUSED: u32 = 75;
+
 /// A source of operations.
 pub struct Generator {
     random: Rng,
     machine: Machine,
+    focus: Option<Focus>,
 }
 
 /// Makes an operation for process number `who`; none if there is nothing that it could be about.
@@ -42,13 +48,13 @@ type Make = fn(&mut Generator, &Pair, usize) -> Option<Op>;
 
 /// What is made how often: for every process.
 const FOR_ALL: &[(u32, Make)] = &[
-    (44, Generator::touch),
+    (60, Generator::touch),
     (20, Generator::map),
     (10, Generator::unmap),
     (5, Generator::open),
     (4, Generator::close),
     (4, Generator::protect),
-    (3, Generator::populate),
+    (4, Generator::populate),
     (3, Generator::bind),
     (1, Generator::home),
     (6, Generator::relocate),
@@ -59,22 +65,24 @@ const FOR_ALL: &[(u32, Make)] = &[
     (3, Generator::punch),
     (3, Generator::preallocate),
     (2, Generator::info),
-    (5, Generator::remote),
+    (6, Generator::remote),
     (1, |g, _, _| Some(Op::Policy(g.policy()))),
     (1, |g, _, _| Some(Op::Thp(g.chance(50)))),
 ];
 
 /// The same, for this process only.
 const FOR_ONE: &[(u32, Make)] = &[
-    (8, |g, pair, _| Some(g.resize(pair))),
-    (5, |g, pair, _| Some(g.resize_node(pair))),
-    (4, |g, pair, _| Some(g.resize_by_policy(pair))),
-    (6, |g, _, _| Some(g.overcommit())),
-    (5, |g, pair, _| Some(g.exhaust(pair))),
-    (4, |g, _, _| Some(g.junk())),
+    (6, |g, pair, _| Some(g.resize(pair))),
+    (4, |g, pair, _| Some(g.resize_node(pair))),
+    (3, |g, pair, _| Some(g.resize_by_policy(pair))),
+    (5, |g, _, _| Some(g.overcommit())),
+    (3, |g, pair, _| Some(g.exhaust(pair))),
+    (7, |g, pair, _| Some(g.more(pair))),
+    (3, |g, _, _| Some(g.junk())),
     (3, |g, _, _| Some(Op::Policy(g.policy()))),
     (3, |g, _, _| Some(Op::Cpu(g.random.usize(..g.machine.cpus)))),
-    (5, Generator::spawn),
+    (6, |g, pair, _| g.turn(pair)),
+    (4, Generator::spawn),
     (3, Generator::end),
     (2, |g, pair, _| g.brief_on_shared(pair)),
     (3, |g, pair, _| g.brief_on_own(pair, false)),
@@ -90,11 +98,17 @@ impl Generator {
         Self {
             random: Rng::with_seed(seed),
             machine,
+            focus: None,
         }
     }
 
     /// The next operation.
     pub fn op(&mut self, pair: &Pair) -> Op {
+        if self.chance(FOCUSED) {
+            if let Some(op) = self.focused(pair) {
+                return op;
+            }
+        }
         let children = children(pair);
         let who = match self.random.choice(children) {
             Some(child) if self.chance(BY_CHILDREN) => child,
