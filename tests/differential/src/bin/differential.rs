@@ -27,7 +27,7 @@ struct Options {
     replay: Option<String>,
     /// One pool alone, each episode of which is done twice.
     alone: Option<Backend>,
-    /// Says each operation before it is done.
+    /// Says each operation before it is done, and what it did.
     verbose: bool,
 }
 
@@ -71,7 +71,7 @@ fn options() -> Options {
             Arg::new("verbose")
                 .long("verbose")
                 .action(ArgAction::SetTrue)
-                .help("Print each operation before it is done"),
+                .help("Print each operation before it is done, and what it did"),
         )
         .get_matches();
     let get = |name: &str| matches.get_one::<u64>(name).copied();
@@ -98,7 +98,7 @@ impl Options {
         &self,
         pair: &mut Pair,
         mut next: impl FnMut(&Pair) -> Option<Op>,
-        watch: impl FnMut(&Op, &Step),
+        mut watch: impl FnMut(&Op, &Step),
     ) -> Result<(), Failure> {
         let next = |pair: &Pair| {
             let op = next(pair)?;
@@ -106,6 +106,12 @@ impl Options {
                 println!("{}{op}", parse::MARK);
             }
             Some(op)
+        };
+        let watch = |op: &Op, step: &Step| {
+            if self.verbose {
+                println!("#   {step}");
+            }
+            watch(op, step);
         };
         match self.alone {
             Some(_) => episode::twice(pair, next, watch),
