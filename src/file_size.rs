@@ -53,17 +53,21 @@ impl HugeFile {
         let _shape = self.shape.lock();
         self.check_growth(size)?;
         self.set_size_to(size);
+        // A fault that began before would put a page past the end, where nobody looks any more.
+        self.hstate.fault_locks().wait_for_holders();
         self.host.unmap(self.base_index(size), 0);
         let mut dropped = PageCount::ZERO;
         let mut from = size;
         while let Some(index) = self.next_page(from) {
             let mut lock = self.pages.lock(index);
+            // Once more: until its page is gone a place can fault it in again.
+            self.unmap_everywhere(index);
             self.drop_private_pages(&mut lock);
             if let Some(page) = self.pages.remove(&mut lock) {
                 self.hstate.retire(page);
                 dropped = dropped.plus(PageCount::ONE);
             }
-            from = index;
+            from = index.saturating_add(1);
         }
         let charged = self.charge.forget(FileRange::from(size))?;
         let unused = charged.minus(dropped);

@@ -38,6 +38,15 @@ impl FaultLocks {
         Ok(Arc::new(Self { first, others }, GFP_KERNEL)?)
     }
 
+    /// Waits for everybody who holds one of the locks now: whoever takes one after this sees what the
+    /// caller did before it. Sleeps, without any of the locks.
+    pub(crate) fn wait_for_holders(&self) {
+        drop(self.first.lock());
+        for slot in &self.others {
+            drop(slot.lock());
+        }
+    }
+
     /// Locks the page of `file` at `index`, in huge pages. Sleeps.
     pub(super) fn lock(&self, file: FileKey, index: usize) -> FaultLock<'_> {
         // Fibonacci hashing (include/linux/hash.h, GOLDEN_RATIO_64): the high bits are the good ones.
