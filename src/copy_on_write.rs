@@ -141,7 +141,7 @@ impl HugeFile {
 
     /// A VMA of `private` is gone. Sleeps.
     pub(crate) fn close_private(&self, private: &Private, mapping: Mapping<'_>) {
-        let (release, unused) = private.closed(self.range_of(mapping));
+        let release = private.closed(self.range_of(mapping));
         let range = match release {
             Release::Nothing => return,
             Release::Range(range) => range,
@@ -155,11 +155,13 @@ impl HugeFile {
             }
             next = private.pages.next(index);
         }
-        if !unused.is_zero() {
-            self.hstate.pool().unreserve(unused);
-        }
         if release == Release::All {
             self.relatives.remove(private);
+        }
+        // Last: who punches a hole takes a page, too, and puts a promise in its place.
+        let unused = private.end_promises(range);
+        if !unused.is_zero() {
+            self.hstate.pool().unreserve(unused);
         }
     }
 

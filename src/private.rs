@@ -146,21 +146,22 @@ impl Private {
         }
     }
 
-    /// It has one VMA less, of `range`. What to give back: pages, and promises that were not used.
-    /// Sleeps.
-    pub(crate) fn closed(&self, range: FileRange) -> (Release, PageCount) {
+    /// It has one VMA less, of `range`. What to give back. Sleeps.
+    pub(crate) fn closed(&self, range: FileRange) -> Release {
         let mut book = self.book.lock();
-        if make_room(&mut book.promised).is_err() || make_room(book.coverage.doubled()).is_err() {
+        if make_room(book.coverage.doubled()).is_err() {
             book.coverage.lose_count();
         }
-        let release = book.coverage.closed(range);
-        let unused = match release {
-            Release::Nothing => Ok(PageCount::ZERO),
-            Release::Range(range) => book.promised.remove(range),
-            Release::All => book.promised.remove(FileRange::from(0)),
-        };
-        // There was room: see above.
-        (release, unused.unwrap_or(PageCount::ZERO))
+        book.coverage.closed(range)
+    }
+
+    /// Ends the promises for `range`, where it has no page and no VMA any more. How many there were.
+    /// Sleeps.
+    pub(crate) fn end_promises(&self, range: FileRange) -> PageCount {
+        let mut book = self.book.lock();
+        // Without room they stay until all of them end, which takes none.
+        let _ = make_room(&mut book.promised);
+        book.promised.remove(range).unwrap_or(PageCount::ZERO)
     }
 }
 
