@@ -97,9 +97,12 @@ impl Charge {
     }
 
     /// What of `range` is charged is so no more: its pages, and its reservations, are the caller's.
-    /// How many that were. ENOMEM: nothing changed. Sleeps.
+    /// How many that were. ENOMEM: nothing changed; not if `range` has no end. Sleeps.
     pub(crate) fn forget(&self, range: FileRange) -> Result<PageCount> {
         let mut regions = self.0.lock();
+        if let Ok(forgotten) = regions.remove(range) {
+            return Ok(forgotten);
+        }
         make_room(&mut regions)?;
         regions.remove(range).map_err(|_| ENOMEM)
     }
