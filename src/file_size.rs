@@ -53,6 +53,7 @@ impl HugeFile {
         let _shape = self.shape.lock();
         self.check_growth(size)?;
         self.set_size_to(size);
+        let no_surplus = self.hstate.has_no_surplus();
         // A fault that began before would put a page past the end, where nobody looks any more.
         self.hstate.fault_locks().wait_for_holders();
         self.host.unmap(self.base_index(size), 0);
@@ -62,7 +63,7 @@ impl HugeFile {
             let mut lock = self.pages.lock(index);
             // Once more: until its page is gone a place can fault it in again.
             self.unmap_everywhere(index);
-            self.drop_private_pages(&mut lock);
+            self.drop_private_pages(&mut lock, no_surplus);
             if let Some(page) = self.pages.remove(&mut lock) {
                 self.hstate.retire(page);
                 dropped = dropped.plus(PageCount::ONE);
@@ -79,6 +80,7 @@ impl HugeFile {
 
     fn punch_hole(&self, range: FileRange) -> Result {
         let _shape = self.shape.lock();
+        let no_surplus = self.hstate.has_no_surplus();
         let mut from = range.first;
         while let Some(index) = self.next_page(from).filter(|index| *index < range.end) {
             let mut lock = self.pages.lock(index);
@@ -87,7 +89,7 @@ impl HugeFile {
                 self.charge.forget(FileRange::only(index))?;
             }
             self.unmap_everywhere(index);
-            self.drop_private_pages(&mut lock);
+            self.drop_private_pages(&mut lock, no_surplus);
             if let Some(page) = self.pages.remove(&mut lock) {
                 self.hstate.retire(page);
             }
@@ -114,25 +116,31 @@ impl HugeFile {
     }
 
     /// Takes the page at the locked index, which no page table shows any more, from all private
-    /// mappings.
-    fn drop_private_pages(&self, lock: &mut FaultLock<'_>) {
+    /// mappings. `no_surplus`: as it was before the first of them, since hugetlb frees what it unmaps
+    /// in the end.
+    fn drop_private_pages(&self, lock: &mut FaultLock<'_>, no_surplus: bool) {
         let index = lock.index();
         self.relatives.take_pages(
             lock,
             |_, _| true,
-            |private, page| self.drop_private_page(private, index, page),
+            |private, page| self.drop_private_page(private, index, page, no_surplus),
         );
     }
 
     /// The owner's promise comes back with its page, unless there are surplus pages: then it is lost,
     /// as on hugetlb (`__unmap_hugepage_range`).
-    fn drop_private_page(&self, private: &Private, index: usize, page: PrivatePage) {
+    fn drop_private_page(
+        &self,
+        private: &Private,
+        index: usize,
+        page: PrivatePage,
+        no_surplus: bool,
+    ) {
         match page.leave() {
             None => {}
             Some(Ok(page)) => {
-                let promised = private.is_owner()
-                    && self.hstate.has_no_surplus()
-                    && private.promise_again(index).is_ok();
+                let promised =
+                    private.is_owner() && no_surplus && private.promise_again(index).is_ok();
                 let claim = if promised {
                     Claim::Reserved
                 } else {

@@ -31,7 +31,7 @@ use crate::{
     policy::{
         count::PageCount,
         placement::Placement,
-        range::{AreaPlan, AreaRequest, FileRange, MapRequest},
+        range::{check_end, AreaPlan, AreaRequest, FileRange, MapRequest},
         size::BASE_SHIFT,
     },
     private::Private,
@@ -209,7 +209,10 @@ impl MappedFile for HugeFile {
             length: search.length,
             fixed: search.is_fixed(),
         };
-        match request.plan(size).map_err(errno)? {
+        let plan = request.plan(size).map_err(errno)?;
+        // Before MAP_FIXED takes away what is there; the kernel asks regular files earlier.
+        check_end(search.base_page_offset, search.length).map_err(errno)?;
+        match plan {
             AreaPlan::Exactly(address) => search.ask(address, search.length),
             AreaPlan::Search { hint, padded } => {
                 if hint != 0 {

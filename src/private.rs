@@ -34,6 +34,8 @@ use crate::{
 /// A private mapping.
 pub(crate) struct Private {
     mm: MmId,
+    /// Its place among all that were made.
+    serial: usize,
     /// Its own pages, each under the fault lock of its index.
     pub(crate) pages: Pin<KBox<PageMap<PrivatePage>>>,
     /// Made with reservations, by the task that still has it.
@@ -69,14 +71,21 @@ impl Private {
             promised: regions,
             coverage: Coverage::new(KVVec::new()),
         };
+        static MADE: Atomic<usize> = Atomic::new(0);
         let this = Self {
             mm,
+            serial: MADE.fetch_add(1, Relaxed),
             pages,
             owner,
             robbed: Atomic::new(false),
             book: KBox::pin_init(new_mutex!(book, "rust_hugetlb::Private"), GFP_KERNEL)?,
         };
         Ok(Arc::new(this, GFP_KERNEL)?)
+    }
+
+    /// Its place among all private mappings that were made.
+    pub(crate) fn serial(&self) -> usize {
+        self.serial
     }
 
     /// Whether it was made with reservations, by the task that still has it.

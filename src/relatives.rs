@@ -4,8 +4,6 @@
 //!
 //! Stands for the part of `i_mmap` that `unmap_ref_private` and `hugetlb_vmdelete_list` walk.
 
-use core::ptr;
-
 use kernel::{
     prelude::*,
     rbtree::{RBTree, RBTreeNode},
@@ -17,7 +15,7 @@ use crate::{
     private::Private,
 };
 
-/// By address: an order like any other.
+/// By serial: the older ones give up a page first.
 type Mappings = RBTree<usize, Arc<Private>>;
 
 /// All private mappings of one file.
@@ -34,7 +32,7 @@ impl Relatives {
 
     /// Adds a mapping. Sleeps.
     pub(crate) fn add(&self, private: &Arc<Private>) -> Result {
-        let node = RBTreeNode::new(key(private), private.clone(), GFP_KERNEL)?;
+        let node = RBTreeNode::new(private.serial(), private.clone(), GFP_KERNEL)?;
         let old = self.0.lock().insert(node);
         drop(old);
         Ok(())
@@ -42,7 +40,7 @@ impl Relatives {
 
     /// Takes a mapping out that ends. Sleeps.
     pub(crate) fn remove(&self, private: &Private) {
-        let node = self.0.lock().remove_node(&key(private));
+        let node = self.0.lock().remove_node(&private.serial());
         drop(node);
     }
 
@@ -73,8 +71,4 @@ impl Relatives {
             }
         }
     }
-}
-
-fn key(private: &Private) -> usize {
-    ptr::from_ref(private) as usize
 }

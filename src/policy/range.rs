@@ -112,14 +112,7 @@ pub struct MapRequest {
 impl MapRequest {
     /// The range of the file that the mapping shows.
     pub fn check(&self, size: HugeSize) -> Result<FileRange, Refusal> {
-        // A file's length in bytes is a signed number (loff_t); of a file the kernel checks that
-        // first (`file_mmap_ok`).
-        let last = (isize::MAX as usize)
-            .checked_sub(self.length)
-            .ok_or(Refusal::Overflow)?;
-        if self.base_page_offset > last >> BASE_SHIFT {
-            return Err(Refusal::Overflow);
-        }
+        check_end(self.base_page_offset, self.length)?;
         let offset_mask = size.base_pages() - 1;
         if !size.is_aligned(self.start)
             || !size.is_aligned(self.length)
@@ -134,6 +127,18 @@ impl MapRequest {
         let end = first.saturating_add(self.length >> size.shift());
         Ok(FileRange { first, end })
     }
+}
+
+/// Whether a mapping of `length` bytes at `base_page_offset`, in base pages, ends inside a file: its
+/// length in bytes is a signed number (`loff_t`; `file_mmap_ok`).
+pub fn check_end(base_page_offset: usize, length: usize) -> Result<(), Refusal> {
+    let last = (isize::MAX as usize)
+        .checked_sub(length)
+        .ok_or(Refusal::Overflow)?;
+    if base_page_offset > last >> BASE_SHIFT {
+        return Err(Refusal::Overflow);
+    }
+    Ok(())
 }
 
 /// A search for a place in an address space, as get_unmapped_area gets it.

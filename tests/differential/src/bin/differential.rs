@@ -29,6 +29,8 @@ struct Options {
     alone: Option<Backend>,
     /// Says each operation before it is done, and what it did.
     verbose: bool,
+    /// Whether there are private mappings, too.
+    private: bool,
 }
 
 fn options() -> Options {
@@ -73,6 +75,12 @@ fn options() -> Options {
                 .action(ArgAction::SetTrue)
                 .help("Print each operation before it is done, and what it did"),
         )
+        .arg(
+            Arg::new("private")
+                .long("private")
+                .action(ArgAction::SetTrue)
+                .help("Have private mappings, too (README.md: some differences are known)"),
+        )
         .get_matches();
     let get = |name: &str| matches.get_one::<u64>(name).copied();
     let alone = matches.get_one::<String>("alone");
@@ -82,6 +90,7 @@ fn options() -> Options {
         replay: matches.get_one::<String>("replay").cloned(),
         alone: alone.and_then(|name| Backend::BOTH.into_iter().find(|b| b.name() == name)),
         verbose: matches.get_flag("verbose"),
+        private: matches.get_flag("private"),
     }
 }
 
@@ -151,7 +160,7 @@ fn random(options: &Options) -> Check {
         machine.cpus
     );
     let began = Instant::now();
-    let mut generator = Generator::new(seed, machine);
+    let mut generator = Generator::new(seed, machine, options.private);
     let mut tally = Tally::default();
     let mut done = 0;
     while done < steps {

@@ -109,7 +109,7 @@ impl Generator {
             first: far + first as u64,
             pages: self.random.usize(1..=most),
             prot: self.prot(),
-            sharing: match self.chance(55) {
+            sharing: match self.chance(55) && self.private {
                 true => Sharing::Private,
                 false => Sharing::Shared,
             },

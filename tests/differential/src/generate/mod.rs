@@ -40,6 +40,8 @@ const FOCUSED: u32 = 75;
 pub struct Generator {
     random: Rng,
     machine: Machine,
+    /// Whether there are private mappings, too.
+    private: bool,
     focus: Option<Focus>,
 }
 
@@ -94,10 +96,11 @@ const FOR_CHILDREN: &[(u32, Make)] = &[(1, Generator::spawn)];
 
 impl Generator {
     /// A source whose operations depend on `seed` and on what it is shown.
-    pub fn new(seed: u64, machine: Machine) -> Self {
+    pub fn new(seed: u64, machine: Machine, private: bool) -> Self {
         Self {
             random: Rng::with_seed(seed),
             machine,
+            private,
             focus: None,
         }
     }
