@@ -108,6 +108,23 @@ static void check_smaps(const void *base)
 	}
 }
 
+/* The file itself says the same. */
+static void check_file(int fd)
+{
+	struct rust_hugetlb_info info;
+	const uint64_t bytes = PAGES * RUST_HUGETLB_PAGE_SIZE;
+
+	if (rust_hugetlb_info(fd, &info))
+		die("ask about the file", "see rust_hugetlb.h");
+	printf("hello-c: the file has %llu kB, %llu kB of them allocated, %llu kB reserved\n",
+	       info.size >> 10, info.allocated >> 10, info.reserved >> 10);
+	if (info.size != bytes || info.allocated != bytes || info.reserved != 0) {
+		fprintf(stderr, "hello-c: that is not %lu, %lu and 0 kB: look at the kernel log\n",
+			KIB(PAGES), KIB(PAGES));
+		exit(1);
+	}
+}
+
 /* Replaces this (child) process by hello-rust, with the descriptor. */
 static void exec_hello_rust(int fd)
 {
@@ -160,6 +177,7 @@ int main(int argc, char **argv)
 	write_pattern(base);
 	printf("hello-c: %d pages mapped at %p, pattern written\n", PAGES, base);
 	check_smaps(base);
+	check_file(fd);
 
 	now = count_free();
 	printf("hello-c: free_hugepages: %ld before, %ld now\n", before, now);

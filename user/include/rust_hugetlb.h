@@ -7,6 +7,9 @@
  * after rust_hugetlb_map_unreserved(), or where a memory policy or a cpuset keeps the task from the
  * nodes that have free pages, there may be none, and the touch is a SIGBUS: call
  * rust_hugetlb_populate() first where an error is wanted instead.
+ *
+ * <linux/rust_hugetlb.h> is include/uapi/linux/rust_hugetlb.h of the module's sources: compile with
+ * -Iinclude/uapi, or install it beside this file.
  */
 #ifndef RUST_HUGETLB_H
 #define RUST_HUGETLB_H
@@ -14,9 +17,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include <linux/rust_hugetlb.h>
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -42,7 +49,7 @@ static inline int rust_hugetlb_keep_on_exec(int fd)
 	return fcntl(fd, F_SETFD, 0);
 }
 
-/* rust_hugetlb_map() with more flags for mmap. */
+/* rust_hugetlb_map() with the flags for mmap. */
 static inline void *rust_hugetlb_map_flags(int fd, size_t pages, int flags)
 {
 	size_t bytes;
@@ -51,7 +58,7 @@ static inline void *rust_hugetlb_map_flags(int fd, size_t pages, int flags)
 		errno = ENOMEM;
 		return MAP_FAILED;
 	}
-	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0);
+	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
 }
 
 /*
@@ -60,13 +67,23 @@ static inline void *rust_hugetlb_map_flags(int fd, size_t pages, int flags)
  */
 static inline void *rust_hugetlb_map(int fd, size_t pages)
 {
-	return rust_hugetlb_map_flags(fd, pages, 0);
+	return rust_hugetlb_map_flags(fd, pages, MAP_SHARED);
 }
 
 /* The same without a reservation: the pool may have fewer pages. */
 static inline void *rust_hugetlb_map_unreserved(int fd, size_t pages)
 {
-	return rust_hugetlb_map_flags(fd, pages, MAP_NORESERVE);
+	return rust_hugetlb_map_flags(fd, pages, MAP_SHARED | MAP_NORESERVE);
+}
+
+/*
+ * The same private, with pages of its own reserved: it begins with what is in the file, and nobody
+ * else sees what it writes. A forked process gets a copy; where the pool has no page for that, this
+ * one takes its page away from the forked one, for which touching it is a SIGBUS from then on.
+ */
+static inline void *rust_hugetlb_map_private(int fd, size_t pages)
+{
+	return rust_hugetlb_map_flags(fd, pages, MAP_PRIVATE);
 }
 
 /*
@@ -82,6 +99,45 @@ static inline int rust_hugetlb_unmap(void *base, size_t pages)
 static inline int rust_hugetlb_populate(void *base, size_t pages)
 {
 	return madvise(base, pages * RUST_HUGETLB_PAGE_SIZE, MADV_POPULATE_WRITE);
+}
+
+/* The file's size, and the pages it has and may still take: 0, or -1. */
+static inline int rust_hugetlb_info(int fd, struct rust_hugetlb_info *info)
+{
+	return ioctl(fd, RUST_HUGETLB_INFO, info);
+}
+
+/*
+ * Makes the file so large, as ftruncate(2) does: 0, or -1. Pages and reservations past the end are
+ * given up, and touching a mapping there is a SIGBUS.
+ */
+static inline int rust_hugetlb_set_size(int fd, uint64_t bytes)
+{
+	__u64 size = bytes;
+
+	return ioctl(fd, RUST_HUGETLB_SET_SIZE, &size);
+}
+
+/*
+ * Gives the pages of the range back to the pool, mapped or not: 0, or -1. The next touch finds zeros,
+ * in a page that nobody has promised.
+ */
+static inline int rust_hugetlb_punch_hole(int fd, uint64_t offset, uint64_t length)
+{
+	struct rust_hugetlb_range range = { .offset = offset, .length = length };
+
+	return ioctl(fd, RUST_HUGETLB_PUNCH_HOLE, &range);
+}
+
+/*
+ * Takes pages from the pool for what the range has none for, and makes the file at least as large as
+ * its end: 0, or -1 (ENOSPC: the pool has too few; EINTR: a signal came. Those it did get stay).
+ */
+static inline int rust_hugetlb_preallocate(int fd, uint64_t offset, uint64_t length)
+{
+	struct rust_hugetlb_range range = { .offset = offset, .length = length };
+
+	return ioctl(fd, RUST_HUGETLB_PREALLOCATE, &range);
 }
 
 /* The number in one of the pool's files, for example "free_hugepages", or -1. */

@@ -2,9 +2,10 @@
 
 //! Huge pages of the `rust_hugetlb` kernel module, for programs.
 //!
-//! [`HugeMapping`] is a shared mapping of 2 MiB pages. It is made from a new, empty huge file
-//! ([`HugeMapping::new`]) or from a descriptor that another process passed
-//! ([`HugeMapping::from_fd`]), and it gives everything back when it is dropped.
+//! [`HugeMapping`] is a mapping of 2 MiB pages, shared or private. It is made from a new, empty huge
+//! file ([`HugeMapping::new`], [`HugeMapping::new_private`]) or from a descriptor that another process
+//! passed ([`HugeMapping::from_fd`]), and it gives everything back when it is dropped. [`HugeFile`] is
+//! the file behind it, whose size can be set, and whose pages can be taken and given back.
 //!
 //! # Why there is no plain `&[u8]`
 //!
@@ -30,11 +31,13 @@
 //! that touches few of its pages. Populate it, or expect the `SIGBUS`.
 
 mod error;
+mod file;
 mod mapping;
 pub mod pool;
 mod words;
 
 pub use error::Error;
+pub use file::{HugeFile, Info};
 pub use mapping::HugeMapping;
 
 /// Bytes of one huge page.

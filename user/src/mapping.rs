@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! [`HugeMapping`]: a huge file mapped shared, and the descriptor it can be shared by.
+//! [`HugeMapping`]: a huge file mapped, and the descriptor it can be shared by.
 
-use std::fs::OpenOptions;
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -12,9 +11,14 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::{fmt, io, ptr, slice};
 
-use crate::{words, Error, DEVICE, HUGE_PAGE_SIZE};
+use crate::{words, Error, HugeFile, DEVICE, HUGE_PAGE_SIZE};
 
-/// A number of 2 MiB pages of one huge file, mapped readable, writable and shared.
+/// A number of 2 MiB pages of one huge file, mapped readable and writable; shared, unless it was made
+/// private.
+///
+/// A private mapping begins with what is in the file and has a page of its own as soon as it writes
+/// there, which no other mapping sees. After a fork both processes have what was written before, and
+/// neither sees what the other one writes then.
 ///
 /// Dropping it unmaps the pages and closes the descriptor; the pages return to the pool when no
 /// process maps the file or holds a descriptor of it any more.
@@ -24,7 +28,7 @@ use crate::{words, Error, DEVICE, HUGE_PAGE_SIZE};
 /// `base` is the start of a mapping of `bytes` bytes, readable and writable, aligned to a page and
 /// never 0 bytes long, that this value alone unmaps.
 pub struct HugeMapping {
-    file: OwnedFd,
+    file: HugeFile,
     base: NonNull<u8>,
     bytes: usize,
 }
@@ -46,23 +50,38 @@ impl HugeMapping {
     /// A touch of a page that the pool does not have then is a `SIGBUS`;
     /// [`populate`](Self::populate) is how to find out.
     pub fn new_unreserved(pages: usize) -> Result<Self, Error> {
-        Self::map(open_node(DEVICE.as_ref())?, pages, libc::MAP_NORESERVE)
+        let flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
+        Self::map(HugeFile::new()?, pages, flags)
+    }
+
+    /// Opens [`DEVICE`] and maps `pages` pages private, reserved in the pool: memory of this process
+    /// that a forked one gets as a copy.
+    ///
+    /// Where the pool has no page for a copy, this process takes its page away from the forked one,
+    /// for which touching it is a `SIGBUS` from then on.
+    pub fn new_private(pages: usize) -> Result<Self, Error> {
+        Self::map(HugeFile::new()?, pages, libc::MAP_PRIVATE)
     }
 
     /// Opens the device node `path`, a new and empty huge file, and maps `pages` pages of it,
     /// reserved in the pool.
     pub fn open(path: impl AsRef<Path>, pages: usize) -> Result<Self, Error> {
-        Self::from_fd(open_node(path.as_ref())?, pages)
+        Self::map(HugeFile::open(path)?, pages, libc::MAP_SHARED)
     }
 
     /// Maps the first `pages` pages of the huge file behind `file`, which another process passed
     /// or a parent left open. Those that nobody reserved or touched yet are reserved now.
     pub fn from_fd(file: OwnedFd, pages: usize) -> Result<Self, Error> {
-        Self::map(file, pages, 0)
+        Self::map(file.into(), pages, libc::MAP_SHARED)
     }
 
-    /// The same, with `flags` for mmap beside MAP_SHARED.
-    fn map(file: OwnedFd, pages: usize, flags: libc::c_int) -> Result<Self, Error> {
+    /// Maps the first `pages` pages of the huge file behind `file` private: what is in the file to
+    /// begin with, and pages of its own, reserved in the pool, for what it writes.
+    pub fn from_fd_private(file: OwnedFd, pages: usize) -> Result<Self, Error> {
+        Self::map(file.into(), pages, libc::MAP_PRIVATE)
+    }
+
+    fn map(file: HugeFile, pages: usize, flags: libc::c_int) -> Result<Self, Error> {
         let action = || format!("map {pages} pages");
         let bytes = pages
             .checked_mul(HUGE_PAGE_SIZE)
@@ -73,8 +92,8 @@ impl HugeMapping {
                 ptr::null_mut(),
                 bytes,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | flags,
-                file.as_raw_fd(),
+                flags,
+                file.as_fd().as_raw_fd(),
                 0,
             )
         };
@@ -135,6 +154,13 @@ impl HugeMapping {
         words::write(self, offset, from);
     }
 
+    /// The huge file that is mapped: its size, holes, pages taken beforehand.
+    ///
+    /// Where it is made smaller, touching the mapping is a `SIGBUS`.
+    pub fn file(&self) -> &HugeFile {
+        &self.file
+    }
+
     /// The number of pages mapped.
     pub fn pages(&self) -> usize {
         self.bytes / HUGE_PAGE_SIZE
@@ -181,7 +207,8 @@ impl HugeMapping {
     /// It is closed on exec; [`share_with`](Self::share_with) is the way into a child program.
     pub fn share(&self) -> Result<OwnedFd, Error> {
         self.file
-            .try_clone()
+            .as_fd()
+            .try_clone_to_owned()
             .map_err(|error| Error::from_io("duplicate the descriptor", &error, share_remedy))
     }
 
@@ -254,26 +281,6 @@ impl Drop for HugeMapping {
         // SAFETY: By the invariant the range is ours to unmap, and no borrow outlives `self`.
         // It fails only for a range the kernel never gave, so there is nobody to tell.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
-    }
-}
-
-fn open_node(path: &Path) -> Result<OwnedFd, Error> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(|error| Error::from_io(format!("open {}", path.display()), &error, open_remedy))?;
-    Ok(file.into())
-}
-
-fn open_remedy(errno: i32) -> &'static str {
-    match errno {
-        libc::ENOENT | libc::ENODEV | libc::ENXIO => "load the module: insmod rust_hugetlb.ko",
-        libc::EACCES | libc::EPERM => {
-            "run as root, or let your group open the node with the udev rule that comes with the module"
-        }
-        libc::EMFILE | libc::ENFILE => "close descriptors or raise the limit (ulimit -n)",
-        _ => "see open(2)",
     }
 }
 

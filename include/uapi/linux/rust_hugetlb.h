@@ -14,7 +14,9 @@
  *   EBADF    the descriptor is not open for writing
  *   EINVAL   an offset or a length is no multiple of the huge page size, or a
  *            length is 0
- *   EFBIG    the end is past the end of any file (2^63 - 1 bytes)
+ *   EFBIG    an offset, a size or the end of a range is past the end of any file
+ *            (2^63 - 1 bytes), or a file that is to grow would exceed RLIMIT_FSIZE
+ *            (and SIGXFSZ is sent)
  */
 #ifndef _UAPI_RUST_HUGETLB_H
 #define _UAPI_RUST_HUGETLB_H
@@ -63,7 +65,7 @@ struct rust_hugetlb_range {
 /*
  * Puts pages into a range, zeroed where there were none, and makes the file at
  * least as large as its end: fallocate(2) with mode 0. Pages that were put in
- * before an error stay.
+ * before an error stay; the size does not change then.
  *   ENOSPC   no more pages
  *   EINTR    a signal came
  */
