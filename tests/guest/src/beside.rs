@@ -9,6 +9,7 @@ use std::fs::File;
 use std::iter::zip;
 
 use crate::bus::{touch_all, Touch, Touched};
+use crate::file::Huge;
 use crate::map::{Map, Request};
 use crate::policy::run_on_cpu;
 use crate::pool::{memory_nodes, Pool, Resized, HUGETLB, OURS};
@@ -77,6 +78,11 @@ impl Side {
     /// A new huge file.
     pub fn open(&self) -> Check<File> {
         Ok(device::open_of(self.pool)?)
+    }
+
+    /// A new huge file that can be changed.
+    pub fn huge(&self) -> Check<Huge> {
+        Ok(Huge::new(self.pool)?)
     }
 
     /// A new huge file and `pages` pages of it, reserved and mapped.

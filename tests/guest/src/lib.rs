@@ -8,11 +8,13 @@
 //! another through [`link::Link`]s, never by sleeping; what the kernel gives back
 //! asynchronously is awaited by [`poll::until`], which ends.
 
+pub mod access;
 pub mod beside;
 pub mod bus;
 pub mod check;
 pub mod child;
 pub mod device;
+pub mod file;
 pub mod kmod;
 pub mod ktap;
 pub mod link;
@@ -23,6 +25,7 @@ pub mod policy;
 pub mod poll;
 pub mod pool;
 pub mod smaps;
+pub mod stamp;
 pub mod word;
 
 pub use check::{call, Check, Errno, Fail};

@@ -90,6 +90,17 @@ impl Link {
         })
     }
 
+    /// Whether something arrived, or the other side is gone.
+    pub fn has_message(&self) -> Check<bool> {
+        let mut poll = libc::pollfd {
+            fd: self.0.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: There is one pollfd.
+        Ok(call(unsafe { libc::poll(&mut poll, 1, 0) })? != 0)
+    }
+
     /// Waits for a number; anything else fails the test.
     pub fn number(&self) -> Check<u64> {
         match self.receive()? {

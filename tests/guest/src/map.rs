@@ -5,6 +5,7 @@
 use std::os::fd::AsRawFd;
 use std::ptr;
 
+use crate::access::{self, Bus};
 use crate::{call, fail, Check, Errno, HUGE};
 
 pub const READ: libc::c_int = libc::PROT_READ;
@@ -37,6 +38,14 @@ impl Request {
     pub fn unreserved(self) -> Self {
         Self {
             flags: self.flags | libc::MAP_NORESERVE,
+            ..self
+        }
+    }
+
+    /// The same private.
+    pub fn private(self) -> Self {
+        Self {
+            flags: self.flags & !libc::MAP_SHARED | libc::MAP_PRIVATE,
             ..self
         }
     }
@@ -136,6 +145,20 @@ impl Map {
         assert!(offset % 8 == 0);
         // SAFETY: As in `read`.
         unsafe { self.at(offset).cast::<u64>().write_volatile(word) }
+    }
+
+    /// [`read`](Self::read), where a page may be missing; after [`access::catch`].
+    pub fn try_read(&self, offset: usize) -> Result<u64, Bus> {
+        assert!(offset % 8 == 0);
+        // SAFETY: The word lies in the mapping, which tests read only where it can be.
+        unsafe { access::load(self.at(offset).cast()) }
+    }
+
+    /// [`write`](Self::write), where a page may be missing; after [`access::catch`].
+    pub fn try_write(&self, offset: usize, word: u64) -> Result<(), Bus> {
+        assert!(offset % 8 == 0);
+        // SAFETY: As in `try_read`; all accesses of a mapping are volatile.
+        unsafe { access::store(self.at(offset).cast(), word) }
     }
 
     /// Writes `stamp` to every word of a page.

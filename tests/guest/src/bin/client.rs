@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use guest::child::{become_user, fork, in_child};
 use guest::pool::{Resized, OURS};
 use guest::{check, fail, same, smaps, Check, HUGE};
-use rust_hugetlb::{pool, HugeMapping, DEVICE, DEVICE_2M};
+use rust_hugetlb::{pool, HugeFile, HugeMapping, Info, DEVICE, DEVICE_2M};
 
 fn main() -> ExitCode {
     // What inherited_by_a_program starts.
@@ -22,6 +22,8 @@ fn main() -> ExitCode {
         pool_counts_are_those_of_sysfs,
         a_mapping_larger_than_the_pool_is_an_error,
         populate_is_an_error_when_the_pool_ends,
+        a_file_is_changed_and_says_so,
+        private_mappings_keep_what_they_write,
         passed_to_a_process,
         inherited_by_a_program,
         errors_say_what_to_do,
@@ -102,6 +104,62 @@ fn populate_is_an_error_when_the_pool_ends() -> Check {
         }
     }
     Ok(())
+}
+
+fn a_file_is_changed_and_says_so() -> Check {
+    let _pool = Resized::ours(4)?;
+    let page = HUGE as u64;
+    let file = HugeFile::new()?;
+    file.preallocate(page..3 * page)?;
+    let mapping = HugeMapping::from_fd(file.into(), 4)?;
+    let file = mapping.file();
+    let mut want = Info {
+        page_size: page,
+        size: 4 * page,
+        allocated: 2 * page,
+        reserved: 2 * page,
+    };
+    same!(file.info()?, want, "the file preallocated and mapped");
+    mapping.write_at(HUGE, b"x");
+    file.punch_hole(page..2 * page)?;
+    want.allocated = page;
+    same!(file.info()?, want, "the file with a hole");
+    same!(mapping[HUGE / 8].load(Relaxed), 0, "a word in the hole");
+    file.set_size(2 * page)?;
+    want = Info {
+        size: 2 * page,
+        reserved: page,
+        ..want
+    };
+    same!(file.info()?, want, "the file cut off");
+    for (range, errno) in [
+        (0..8 * page, libc::ENOSPC),
+        (page..page, libc::EINVAL),
+        (0..1, libc::EINVAL),
+        (0..1 << 63, libc::EFBIG),
+    ] {
+        match file.preallocate(range.clone()) {
+            Ok(()) => fail!("preallocating {range:?} succeeded"),
+            Err(error) => same!(error.errno(), errno, "preallocating {range:?}"),
+        }
+    }
+    drop(mapping);
+    OURS.settles_at_free(4)
+}
+
+fn private_mappings_keep_what_they_write() -> Check {
+    let _pool = Resized::ours(3)?;
+    let shared = HugeMapping::new(1)?;
+    shared[0].store(5, Relaxed);
+    let private = HugeMapping::from_fd_private(shared.share()?, 1)?;
+    same!(private[0].swap(6, Relaxed), 5, "the file's word");
+    same!(shared[0].load(Relaxed), 5, "the file's word afterwards");
+    let own = HugeMapping::new_private(1)?;
+    own[0].store(7, Relaxed);
+    same!(own.file().info()?.allocated, 0, "bytes of its file");
+    same!(OURS.free()?, 0, "free_hugepages");
+    drop((shared, private, own));
+    OURS.settles_at_free(3)
 }
 
 fn passed_to_a_process() -> Check {

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Touching a word where there may be no page: the SIGBUS becomes a result, and the process lives on.
+//!
+//! Each access is one instruction. The handler knows it by its address, puts the signal's si_code
+//! where the function's result belongs, and returns past it. Any other SIGBUS still kills.
+
+use std::arch::global_asm;
+use std::mem;
+use std::ptr;
+
+use crate::{call, Check};
+
+/// The si_code of the SIGBUS that an access was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bus(pub i32);
+
+global_asm!(
+    ".global guest_access_load",
+    ".global guest_access_store",
+    ".global guest_access_return",
+    // (address, into) -> 0, or the si_code.
+    "guest_access_load:",
+    "mov rcx, [rdi]",
+    "mov [rsi], rcx",
+    "xor eax, eax",
+    "ret",
+    // (address, word) -> 0, or the si_code.
+    "guest_access_store:",
+    "mov [rdi], rsi",
+    "xor eax, eax",
+    "guest_access_return:",
+    "ret",
+);
+
+extern "C" {
+    fn guest_access_load(address: *const u64, into: *mut u64) -> i32;
+    fn guest_access_store(address: *mut u64, word: u64) -> i32;
+    fn guest_access_return();
+}
+
+/// Has the handler in place, for this process and those it forks.
+pub fn catch() -> Check {
+    // SAFETY: All zeroes is a valid sigaction: no flags, no signals blocked.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    action.sa_flags = libc::SA_SIGINFO;
+    action.sa_sigaction = handler as *const () as usize;
+    // SAFETY: The handler calls only what a handler may.
+    call(unsafe { libc::sigaction(libc::SIGBUS, &action, ptr::null_mut()) })?;
+    Ok(())
+}
+
+/// Reads the word at `address`.
+///
+/// # Safety
+///
+/// `address` is aligned, and lies in a mapping that can be read.
+pub unsafe fn load(address: *const u64) -> Result<u64, Bus> {
+    let mut word = 0;
+    // SAFETY: By the caller's promise; where there is no page, the handler ends the access.
+    match unsafe { guest_access_load(address, &mut word) } {
+        0 => Ok(word),
+        code => Err(Bus(code)),
+    }
+}
+
+/// Writes the word at `address`.
+///
+/// # Safety
+///
+/// `address` is aligned, and lies in a mapping that can be written to and that nothing but volatile
+/// accesses uses.
+pub unsafe fn store(address: *mut u64, word: u64) -> Result<(), Bus> {
+    // SAFETY: As in `load`.
+    match unsafe { guest_access_store(address, word) } {
+        0 => Ok(()),
+        code => Err(Bus(code)),
+    }
+}
+
+extern "C" fn handler(_: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let context = context.cast::<libc::ucontext_t>();
+    // SAFETY: The kernel gave both. The registers are those of the interrupted code, which is a leaf
+    // function that has not touched its stack, so that its return instruction can follow.
+    unsafe {
+        let registers = &mut (*context).uc_mcontext.gregs;
+        let at = registers[libc::REG_RIP as usize] as usize;
+        let known = [
+            guest_access_load as *const () as usize,
+            guest_access_store as *const () as usize,
+        ];
+        if known.contains(&at) {
+            registers[libc::REG_RAX as usize] = (*info).si_code.into();
+            registers[libc::REG_RIP as usize] = guest_access_return as *const () as i64;
+        } else {
+            // The access is repeated, and kills.
+            libc::signal(libc::SIGBUS, libc::SIG_DFL);
+        }
+    }
+}
