@@ -102,6 +102,20 @@ impl Side {
         self.seen.push((what.to_string(), format!("{seen:?}")));
     }
 
+    /// Something seen that DEVIATIONS.md lists: fails unless it is what stands there for this pool.
+    pub fn deviates<T: Debug + PartialEq>(
+        &mut self,
+        what: impl Display,
+        seen: T,
+        hugetlb: T,
+        ours: T,
+    ) -> Check {
+        let want = if self.pool == OURS { ours } else { hugetlb };
+        same!(seen, want, "{what}");
+        self.note(what, "as listed");
+        Ok(())
+    }
+
     /// Notes all counters, the nodes' too.
     pub fn note_counts(&mut self, what: impl Display) -> Check {
         let counts = self.pool.counts()?;

@@ -15,6 +15,7 @@ pub mod check;
 pub mod child;
 pub mod device;
 pub mod file;
+pub mod kind;
 pub mod kmod;
 pub mod ktap;
 pub mod link;
@@ -26,6 +27,7 @@ pub mod poll;
 pub mod pool;
 pub mod smaps;
 pub mod stamp;
+pub mod vmas;
 pub mod word;
 
 pub use check::{call, Check, Errno, Fail};

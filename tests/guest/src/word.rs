@@ -12,9 +12,14 @@ use crate::{call, Errno};
 
 /// The word at byte `offset`.
 pub fn load(map: &Map, offset: usize) -> Result<u64, Errno> {
+    load_at(map.at(offset))
+}
+
+/// The word at an address, whatever is there.
+pub fn load_at(address: *const u8) -> Result<u64, Errno> {
     let (mut reads, writes) = pipe()?;
     // SAFETY: write reads the address space as far as it is there.
-    call(unsafe { libc::write(writes.as_raw_fd(), map.at(offset).cast(), 8) } as i64)?;
+    call(unsafe { libc::write(writes.as_raw_fd(), address.cast(), 8) } as i64)?;
     let mut word = [0; 8];
     reads.read_exact(&mut word)?;
     Ok(u64::from_ne_bytes(word))
@@ -22,10 +27,15 @@ pub fn load(map: &Map, offset: usize) -> Result<u64, Errno> {
 
 /// Writes the word at byte `offset`.
 pub fn store(map: &Map, offset: usize, word: u64) -> Result<(), Errno> {
+    store_at(map.at(offset), word)
+}
+
+/// Writes the word at an address of a mapping that the test made, wherever it moved.
+pub fn store_at(address: *mut u8, word: u64) -> Result<(), Errno> {
     let (reads, mut writes) = pipe()?;
     writes.write_all(&word.to_ne_bytes())?;
-    // SAFETY: The word lies in the mapping, whose accesses are volatile.
-    call(unsafe { libc::read(reads.as_raw_fd(), map.at(offset).cast(), 8) } as i64)?;
+    // SAFETY: The word lies in a mapping of the test's, whose accesses are volatile.
+    call(unsafe { libc::read(reads.as_raw_fd(), address.cast(), 8) } as i64)?;
     Ok(())
 }
 
