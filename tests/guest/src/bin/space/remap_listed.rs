@@ -10,7 +10,7 @@ use guest::{same, vmas, Check, HUGE};
 use crate::remap::{form, look, remap, Form, ALL, FIXED, MAYMOVE, PAGES};
 
 /// A form, hugetlb's result, and ours.
-const LISTED: [(Form, Result<(), i32>, Result<(), i32>); 7] = [
+const LISTED: [(Form, Result<(), i32>, Result<(), i32>); 8] = [
     (form("grow", (0, ALL, ALL + HUGE), 0, 0), EINVAL, EFAULT),
     (
         form("grow, might move", (0, ALL, ALL + HUGE), MAYMOVE, 0),
@@ -21,6 +21,16 @@ const LISTED: [(Form, Result<(), i32>, Result<(), i32>); 7] = [
         form("grow and move", (0, ALL, ALL + HUGE), FIXED, 0),
         EINVAL,
         EFAULT,
+    ),
+    (
+        form(
+            "unaligned, and nothing to do",
+            (4096, HUGE, HUGE),
+            MAYMOVE,
+            0,
+        ),
+        EINVAL,
+        Ok(()),
     ),
     (
         form("a base page", (0, 4096, 4096), FIXED, 0),

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Everything that looks at mappings, or reaches into them, from outside: /proc, core dumps, ptrace,
+//! futexes, userfaultfd; on shared and on private mappings, beside hugetlb.
+
+mod core;
+mod futex;
+mod pagemap;
+mod smaps;
+mod trace;
+mod uffd;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    guest::ktap::run(&guest::tests![
+        smaps::of_each_mapping,
+        smaps::private_mappings_count_as_committed,
+        smaps::with_a_child,
+        smaps::after_fork_private_pages_show_when_they_are_touched,
+        smaps::maps_names_the_device,
+        smaps::of_the_process,
+        smaps::of_a_private_mapping_of_a_file_with_pages,
+        pagemap::pagemap,
+        pagemap::page_frames,
+        pagemap::scan,
+        pagemap::clear_refs,
+        pagemap::numa_maps,
+        trace::words_of_another_process,
+        trace::forced_writes,
+        trace::many_bytes_of_another_process,
+        trace::a_page_that_cannot_be_had,
+        trace::own_words,
+        core::dumps_what_the_filter_asks_for,
+        core::private_mappings_that_the_kernel_wrote_to,
+        core::dumps_no_more_than_there_is,
+        core::dumps_after_a_sigbus,
+        futex::between_threads,
+        futex::between_mappings,
+        futex::between_processes,
+        futex::in_read_only_mappings,
+        futex::requeued_to_another_page,
+        uffd::registration_is_refused,
+    ])
+}
