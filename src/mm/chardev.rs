@@ -155,6 +155,8 @@ impl<T: MappedFile> FileOperations<T> {
             open: Some(Self::open),
             release: Some(Self::release),
             llseek: Some(bindings::noop_llseek),
+            // For msync; there is nothing to write out.
+            fsync: Some(bindings::noop_fsync),
             get_unmapped_area: Some(Self::get_unmapped_area),
             mmap: Some(Self::mmap),
             unlocked_ioctl: Some(Self::ioctl),
