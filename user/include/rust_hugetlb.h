@@ -119,8 +119,8 @@ static inline int rust_hugetlb_set_size(int fd, uint64_t bytes)
 }
 
 /*
- * Gives the pages of the range back to the pool, mapped or not: 0, or -1. The next touch finds zeros,
- * in a page that nobody has promised.
+ * Gives the pages of the range back to the pool, mapped or not: 0, or -1. The next touch finds
+ * zeros, in a page that nobody has promised.
  */
 static inline int rust_hugetlb_punch_hole(int fd, uint64_t offset, uint64_t length)
 {
@@ -130,8 +130,8 @@ static inline int rust_hugetlb_punch_hole(int fd, uint64_t offset, uint64_t leng
 }
 
 /*
- * Takes pages from the pool for what the range has none for, and makes the file at least as large as
- * its end: 0, or -1 (ENOSPC: the pool has too few; EINTR: a signal came. Those it did get stay).
+ * Takes pages from the pool for what the range has none for, and makes the file at least as large
+ * as its end: 0, or -1 (ENOSPC: the pool has too few; EINTR: a signal came. Those it did get stay).
  */
 static inline int rust_hugetlb_preallocate(int fd, uint64_t offset, uint64_t length)
 {

@@ -113,7 +113,7 @@ pub fn page_frames() -> Check {
         let counts: [u64; BASE_PAGES] = words("/proc/kpagecount", frame)?;
         side.note("mapped how often", counts.iter().all(|count| *count == 1));
         for (name, bit) in FLAGS {
-            let of = |range: &[u64]| range.iter().filter(|word| **word >> bit & 1 != 0).count();
+            let of = |range: &[u64]| range.iter().filter(|word| (**word >> bit) & 1 != 0).count();
             let seen = (of(&flags[..1]), of(&flags[1..]));
             match name {
                 "HUGE" => side.deviates(name, seen, (1, 511), (0, 0))?,

@@ -51,7 +51,10 @@ impl Uffd {
         number: libc::c_ulong,
         argument: &mut [u64; N],
     ) -> Result<(), Errno> {
-        assert!(number as usize >> 16 & 0x3fff == N * 8, "bytes of an ioctl");
+        assert!(
+            (number as usize >> 16) & 0x3fff == N * 8,
+            "bytes of an ioctl"
+        );
         // SAFETY: The argument has as many bytes as the number says.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), number, argument.as_mut_ptr()) };
         call(result).map(drop)

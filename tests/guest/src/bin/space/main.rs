@@ -2,6 +2,11 @@
 
 //! The calls that change an address space, on shared and on private mappings, beside hugetlb.
 
+#![allow(
+    clippy::type_complexity,
+    reason = "tables of cases, each of which is looked at once"
+)]
+
 mod copy;
 mod fixed;
 mod forked;
