@@ -30,7 +30,7 @@ pub fn survive_zero(pair: &mut Pair) -> Check {
             line("map 2 1 0 1 rw noreserve", "0", ""),
             line(
                 "touch 2 0 1 write",
-                "SIGBUS code 2",
+                "SIGBUS code 2 at 2",
                 "nr 100 free 100 resv 100",
             ),
             line(
