@@ -43,7 +43,7 @@ impl File {
 
     /// How many pages of `range` are to be reserved, once there is room for it.
     pub(crate) fn begin_reserve(&mut self, range: FileRange) -> usize {
-        assert!(self.make_room(false));
+        assert!(make_room(&mut self.regions, false));
         self.regions.missing(range).get()
     }
 
@@ -77,18 +77,22 @@ impl File {
         }
     }
 
-    /// `Charge::commit`: a page was taken on `claim`. How many promises are not needed any more;
-    /// none if there is no memory for a larger table, and the page is to go.
-    pub(crate) fn commit(&mut self, index: usize, claim: Claim, no_memory: bool) -> Option<usize> {
+    /// `Charge::commit`: a page was taken on `claim`. On what it counts as taken from now on; none if
+    /// there is no memory for a larger table, and the page is to go. If that is a reservation which
+    /// it was not taken on, one promise is not needed any more.
+    pub(crate) fn commit(&mut self, index: usize, claim: Claim, no_memory: bool) -> Option<Claim> {
         if claim == Claim::Reserved {
-            return Some(0);
+            return Some(claim);
         }
-        if !self.make_room(no_memory) {
+        if !make_room(&mut self.regions, no_memory) {
             return None;
         }
         let new = self.regions.add(FileRange::only(index));
-        // Somebody reserved it since the claim: once is enough.
-        Some(usize::from(new.expect("room for one more").is_zero()))
+        if new.expect("room for one more").is_zero() {
+            // Somebody reserved it since the claim: once is enough.
+            return Some(Claim::Reserved);
+        }
+        Some(Claim::Unreserved)
     }
 
     /// The page is in the file.
@@ -107,6 +111,18 @@ impl File {
         }
     }
 
+    /// The page at `index` is in the file no more; its node.
+    pub(crate) fn remove(&mut self, index: usize) -> Option<usize> {
+        self.present.remove(&index)
+    }
+
+    /// `Charge::forget`: what of `range` is charged is so no more; how many pages that were.
+    pub(crate) fn forget(&mut self, range: FileRange) -> usize {
+        assert!(make_room(&mut self.regions, false));
+        let charged = self.regions.remove(range);
+        charged.expect("room for one more").get()
+    }
+
     /// The end of the file: each page goes; says how many promises end with it.
     pub(crate) fn end(&mut self, mut put: impl FnMut(usize)) -> usize {
         let mut present = PageCount::ZERO;
@@ -118,18 +134,17 @@ impl File {
         self.regions = Regions::default();
         unused
     }
+}
 
-    /// Makes room for one more range. (The module's tables grow by more than needed; the smaller,
-    /// the more can go wrong.)
-    fn make_room(&mut self, no_memory: bool) -> bool {
-        let needed = self.regions.ranges().len() + 1;
-        if needed <= self.regions.room() {
-            return true;
-        }
-        if !no_memory {
-            let table = vec![FileRange::default(); needed];
-            self.regions.move_to(table);
-        }
-        !no_memory
+/// `make_room` of `src/charge.rs`: for one more range. False: there is no memory. (The module's
+/// tables grow by more than needed; the smaller, the more can go wrong.)
+pub(crate) fn make_room(regions: &mut Regions<Vec<FileRange>>, no_memory: bool) -> bool {
+    let needed = regions.ranges().len() + 1;
+    if needed <= regions.room() {
+        return true;
     }
+    if !no_memory {
+        regions.move_to(vec![FileRange::default(); needed]);
+    }
+    !no_memory
 }

@@ -78,6 +78,10 @@ struct Task {
 struct State {
     pool: Shell,
     file: File,
+    /// What was reserved.
+    mapped: Vec<FileRange>,
+    /// What a fault charged, and took back when there was no memory for the page map.
+    uncharged: Vec<usize>,
     /// Which task has the charge's lock.
     locked_by: Option<usize>,
 }
@@ -93,6 +97,7 @@ struct Tally {
     reserved_meanwhile: usize,
     gone_back: usize,
     kept_charge: usize,
+    reserved_kept: usize,
 }
 
 impl Task {
@@ -107,6 +112,8 @@ impl Task {
         let State {
             pool,
             file,
+            mapped,
+            uncharged,
             locked_by,
         } = state;
         let index = self.index;
@@ -122,6 +129,7 @@ impl Task {
                 Some(granted) => {
                     if granted {
                         file.end_reserve(range);
+                        mapped.push(range);
                     }
                     t.mapped += usize::from(granted);
                     t.refused += usize::from(!granted);
@@ -154,11 +162,11 @@ impl Task {
                         t.gone_back += 1;
                         Stage::Done
                     }
-                    Some(0) => Stage::Insert(claim),
-                    Some(unneeded) => {
+                    Some(in_force) if in_force == claim => Stage::Insert(claim),
+                    Some(in_force) => {
                         *locked_by = Some(who);
                         t.reserved_meanwhile += 1;
-                        Stage::Unreserve(claim, Unreservation::new(unneeded, &[0]))
+                        Stage::Unreserve(in_force, Unreservation::new(1, &[0]))
                     }
                 }
             }
@@ -178,6 +186,10 @@ impl Task {
             Stage::Revert(claim) => {
                 let back = file.revert(index, claim);
                 t.kept_charge += usize::from(back != claim);
+                t.reserved_kept += usize::from(claim == Claim::Reserved);
+                if back == Claim::Unreserved {
+                    uncharged.push(index);
+                }
                 Stage::GoBack(back)
             }
             Stage::GoBack(claim) => {
@@ -229,6 +241,8 @@ fn race(tasks: &[Does], failures: usize, choices: &mut Choices, tally: &mut Tall
     let mut state = State {
         pool: Shell::with(&[[nr, nr, surplus]], 0),
         file: File::default(),
+        mapped: Vec::new(),
+        uncharged: Vec::new(),
         locked_by: None,
     };
     state.pool.set_overcommit(choices.pick(3));
@@ -238,6 +252,7 @@ fn race(tasks: &[Does], failures: usize, choices: &mut Choices, tally: &mut Tall
         let mut plenty = Plenty { nodes: 1 };
         let pool = &mut state.pool;
         assert!(state.file.reserve(range, &[0], pool, &mut plenty));
+        state.mapped.push(range);
     }
     let tasks = tasks.iter().enumerate();
     let mut tasks = Vec::from_iter(tasks.map(|(who, does)| (who, any_task(*does, who, choices))));
@@ -257,11 +272,20 @@ fn race(tasks: &[Does], failures: usize, choices: &mut Choices, tally: &mut Tall
         state.pool.check();
     }
 
-    // Each promise belongs to a page of the file that is charged and not there; each page in use is
-    // there.
+    // What was reserved stays so, whatever became of faults. (But for what a fault had charged by
+    // then: as with hugetlb its charge counts as the mapping's until it is taken back.) Each promise
+    // belongs to a page of the file that is charged and not there; each page in use is there.
     let State {
-        mut pool, mut file, ..
+        mut pool,
+        mut file,
+        mapped,
+        uncharged,
+        ..
     } = state;
+    for index in mapped.iter().flat_map(|range| range.first..range.end) {
+        let kept = file.is_charged(index) || uncharged.contains(&index);
+        assert!(kept, "page {index} lost its charge");
+    }
     let present = file.present();
     for index in present.keys() {
         assert!(file.is_charged(*index), "page {index} is not charged");
@@ -304,6 +328,7 @@ fn two_mappings() {
 fn a_mapping_and_a_fault() {
     let tally = all_orders(&[Does::Fault, Does::Map], 2);
     assert!(tally.reserved_meanwhile > 0 && tally.gone_back > 0 && tally.sigbus > 0);
+    assert!(tally.reserved_kept > 0);
 }
 
 #[test]

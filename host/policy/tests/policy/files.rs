@@ -55,14 +55,14 @@ struct Fault {
 
 /// A file as `inode_resv_map` and the page cache of hugetlb have it.
 #[derive(Default)]
-struct ModelFile {
-    reserve_map: BTreeSet<usize>,
-    page_cache: BTreeMap<usize, usize>,
+pub(crate) struct ModelFile {
+    pub(crate) reserve_map: BTreeSet<usize>,
+    pub(crate) page_cache: BTreeMap<usize, usize>,
 }
 
 impl ModelFile {
     /// `hugetlb_reserve_pages` for a shared mapping.
-    fn reserve(
+    pub(crate) fn reserve(
         &mut self,
         range: FileRange,
         nodes: &[usize],
@@ -78,25 +78,28 @@ impl ModelFile {
     }
 
     /// The end of `alloc_hugetlb_folio` (`vma_commit_reservation`). `room`: how many ranges can be
-    /// kept without more memory. False: the page is to go.
-    fn commit(
+    /// kept without more memory. None: the page is to go. Else what `restore_reserve_on_error` is to
+    /// go by: here the module does otherwise, and keeps an entry that somebody reserved meanwhile
+    /// (hugetlb deletes it, and that mapping has lost its reservation).
+    pub(crate) fn commit(
         &mut self,
         index: usize,
         claim: Claim,
         room: Option<usize>,
         pool: &mut Model,
         world: &mut Machine,
-    ) -> bool {
+    ) -> Option<Claim> {
         if claim == Claim::Reserved {
-            return true;
+            return Some(claim);
         }
         if room.is_some_and(|room| runs(&self.reserve_map).len() + 1 > room) {
-            return false;
+            return None;
         }
-        if !self.reserve_map.insert(index) {
-            pool.unreserve(1, world);
+        if self.reserve_map.insert(index) {
+            return Some(Claim::Unreserved);
         }
-        true
+        pool.unreserve(1, world);
+        Some(Claim::Reserved)
     }
 
     /// `restore_reserve_on_error`. `room`: how many ranges can be kept. What the page goes back on.
@@ -113,7 +116,7 @@ impl ModelFile {
     }
 
     /// `remove_inode_hugepages` with `hugetlb_unreserve_pages`.
-    fn end(&mut self, pool: &mut Model, world: &mut Machine) {
+    pub(crate) fn end(&mut self, pool: &mut Model, world: &mut Machine) {
         let freed = self.page_cache.len();
         for (_, node) in std::mem::take(&mut self.page_cache) {
             free(pool, node, world);
@@ -123,7 +126,7 @@ impl ModelFile {
     }
 }
 
-fn free(pool: &mut dyn Hugetlb, node: usize, world: &mut Machine) {
+pub(crate) fn free(pool: &mut dyn Hugetlb, node: usize, world: &mut dyn World) {
     let freed = pool.put(node).expect("a page in use");
     if freed == Freed::GivenBack {
         world.give_back(node);
@@ -131,11 +134,11 @@ fn free(pool: &mut dyn Hugetlb, node: usize, world: &mut Machine) {
 }
 
 /// `Hstate::take`, and `hugetlb_alloc_folio`.
-fn take(
+pub(crate) fn take(
     nodes: &[usize],
     claim: Claim,
     pool: &mut dyn Hugetlb,
-    world: &mut Machine,
+    world: &mut dyn World,
 ) -> Option<usize> {
     let free = nodes.iter().copied().find(|node| pool.take(*node, claim));
     free.or_else(|| pool.take_surplus(nodes, claim, world))
@@ -153,6 +156,7 @@ struct Tally {
     no_table: usize,
     reserved_meanwhile: usize,
     kept_charge: usize,
+    promised_again: usize,
     ended: usize,
 }
 
@@ -205,20 +209,21 @@ impl Both {
         };
 
         let room = fault.no_table.then(|| self.files[file].room());
-        let unneeded = self.files[file].commit(index, claim, fault.no_table);
+        let in_force = self.files[file].commit(index, claim, fault.no_table);
         let (model, theirs) = (&mut self.model, &mut self.theirs);
         let committed = self.model_files[file].commit(index, claim, room, model, theirs);
-        assert_eq!(unneeded.is_some(), committed);
-        let Some(unneeded) = unneeded else {
+        assert_eq!(in_force, committed);
+        let Some(in_force) = in_force else {
             tally.no_table += 1;
             free(&mut self.pool, node, &mut self.ours);
             free(&mut self.model, node, &mut self.theirs);
             return;
         };
-        if unneeded > 0 {
+        if in_force != claim {
             tally.reserved_meanwhile += 1;
-            self.pool.unreserve(unneeded, &mut self.ours);
+            self.pool.unreserve(1, &mut self.ours);
         }
+        let claim = in_force;
         self.meanwhile(file, &fault.before_insert);
         if !fault.no_map {
             self.files[file].insert(index, node);
@@ -230,6 +235,7 @@ impl Both {
         assert_eq!(back, self.model_files[file].revert(index, claim, room));
         if back == Claim::Reserved {
             tally.kept_charge += usize::from(claim == Claim::Unreserved);
+            tally.promised_again += usize::from(claim == Claim::Reserved);
             assert!(self.pool.unuse(node) && self.model.unuse(node));
         } else {
             free(&mut self.pool, node, &mut self.ours);

@@ -121,7 +121,8 @@ impl Model {
         self.nodes.iter().map(|node| node.free.len()).sum()
     }
 
-    fn surplus(&self) -> usize {
+    /// `surplus_huge_pages`.
+    pub(crate) fn surplus(&self) -> usize {
         self.nodes.iter().map(|node| node.surplus).sum()
     }
 
