@@ -117,6 +117,23 @@ impl Map {
         Ok((map, aligned))
     }
 
+    /// Exactly `pages` huge pages of addresses with nothing behind them, as a target of mremap.
+    pub fn reserve_exactly(pages: usize) -> Check<Self> {
+        let (around, aligned) = Self::reserve(pages)?;
+        let before = aligned as usize - around.base as usize;
+        let bytes = pages * HUGE;
+        for (offset, length) in [(0, before), (before + bytes, HUGE - before)] {
+            if length != 0 {
+                around.unmap(offset, length)?;
+            }
+        }
+        std::mem::forget(around);
+        Ok(Self {
+            base: aligned,
+            bytes,
+        })
+    }
+
     pub fn base(&self) -> *mut u8 {
         self.base
     }
@@ -182,6 +199,13 @@ impl Map {
         Ok(())
     }
 
+    /// Unmaps what follows byte `offset`, and ends there.
+    pub fn cut(&mut self, offset: usize) -> Result<(), Errno> {
+        self.unmap(offset, self.bytes - offset)?;
+        self.bytes = offset;
+        Ok(())
+    }
+
     pub fn unmap(&self, offset: usize, bytes: usize) -> Result<i64, Errno> {
         // SAFETY: The range lies in this mapping, whose drop tolerates holes.
         call(unsafe { libc::munmap(self.base.wrapping_add(offset).cast(), bytes) })
@@ -220,6 +244,23 @@ impl Map {
         };
         let bytes = self.bytes;
         self.moved(base, bytes)
+    }
+
+    /// mremap to other addresses, wherever they are.
+    pub fn relocate(&mut self) -> Check {
+        let target = Self::reserve_exactly(self.pages())?;
+        let here = std::mem::replace(self, target);
+        match here.move_to(self.base) {
+            Ok(moved) => {
+                // What was there to be replaced is.
+                std::mem::forget(std::mem::replace(self, moved));
+                Ok(())
+            }
+            Err((here, errno)) => {
+                *self = here;
+                Err(errno.into())
+            }
+        }
     }
 
     fn moved(self, base: *mut libc::c_void, bytes: usize) -> Result<Self, (Self, Errno)> {

@@ -41,11 +41,16 @@ impl Pipe {
         Ok(())
     }
 
-    /// Takes `bytes` bytes out; fails unless every word is `stamp`.
-    pub fn drain(&mut self, bytes: usize, stamp: u64) -> Check {
+    /// Takes `bytes` bytes out.
+    pub fn take(&mut self, bytes: usize) -> Check<Vec<u8>> {
         let mut content = vec![0; bytes];
         self.reads.read_exact(&mut content)?;
-        for word in content.chunks_exact(8) {
+        Ok(content)
+    }
+
+    /// Takes `bytes` bytes out; fails unless every word is `stamp`.
+    pub fn drain(&mut self, bytes: usize, stamp: u64) -> Check {
+        for word in self.take(bytes)?.chunks_exact(8) {
             if word != stamp.to_ne_bytes() {
                 fail!("the pipe holds {word:02x?}, not {stamp:#x}");
             }

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The processes: started, started again when they die, and all waited for.
+
+use std::thread;
+
+use guest::access::catch;
+use guest::file::Huge;
+use guest::{call, check, fail, Check, Errno, Fail};
+
+use crate::arena::{Arena, Figure};
+use crate::operator;
+use crate::options::{Backend, Options};
+use crate::worker::{End, Worker};
+
+/// The exit status of a process that has more to do.
+const AGAIN: i32 = 3;
+
+/// Runs everything, and returns when all processes are gone: the first error.
+pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
+    catch()?;
+    // What is orphaned comes to this process, so that none is left in the end.
+    // SAFETY: prctl takes numbers.
+    call(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) })?;
+    let pool = backend.pool;
+    pool.set(operator::MOST / 2)?;
+    let file = Huge::new(pool)?;
+    let operator = process(arena, || {
+        operator::run(options, backend, arena).map(|()| End::Done)
+    })?;
+    let mut workers = Vec::new();
+    for number in 0..options.processes {
+        workers.push(Some(worker(options, backend, arena, &file, number)?));
+    }
+    while workers.iter().any(Option::is_some) {
+        let (pid, status) = next_dead()?;
+        let Some(number) = workers.iter().position(|worker| *worker == Some(pid)) else {
+            orphan(arena, status);
+            if pid == operator {
+                // It ends only with all, or by an error.
+                arena.end();
+            }
+            continue;
+        };
+        workers[number] = None;
+        let killed = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
+        let again = libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == AGAIN;
+        if killed {
+            arena.count(Figure::Kills);
+        }
+        if killed || again {
+            if !arena.is_over() {
+                workers[number] = Some(worker(options, backend, arena, &file, number)?);
+            }
+        } else {
+            orphan(arena, status);
+        }
+    }
+    arena.end();
+    loop {
+        match next_dead() {
+            Ok((_, status)) => orphan(arena, status),
+            Err(Errno(libc::ECHILD)) => break,
+            Err(errno) => fail!("wait: {errno}"),
+        }
+    }
+    arena.verdict()?;
+    enough(arena)
+}
+
+/// A run that did none of what it is about proves nothing.
+fn enough(arena: &Arena) -> Check {
+    for (name, count) in arena.figures() {
+        let rare = name.contains("refused") || name.contains("killed") || name.contains("robbed");
+        check!(count != 0 || rare, "{name}: none");
+    }
+    Ok(())
+}
+
+/// A process that nobody waits for must have ended well, or been killed.
+fn orphan(arena: &Arena, status: i32) {
+    let killed = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
+    if status != 0 && !killed {
+        arena.fail(&format!("a process ended with wait status {status:#x}"));
+    }
+}
+
+/// Waits for whichever process ends next.
+fn next_dead() -> Result<(libc::pid_t, i32), Errno> {
+    let mut status = 0;
+    // SAFETY: There is room for the status.
+    let pid = call(unsafe { libc::waitpid(-1, &mut status, 0) })?;
+    Ok((pid as libc::pid_t, status))
+}
+
+/// Starts process `number`, with its threads.
+fn worker(
+    options: &Options,
+    backend: Backend,
+    arena: &Arena,
+    file: &Huge,
+    number: usize,
+) -> Check<libc::pid_t> {
+    let slots = options.processes * options.threads;
+    let first = number * options.threads;
+    process(arena, || {
+        let thread = |slot: usize| {
+            let end = Worker::new(arena, backend, file, slots, slot, options.seed)
+                .and_then(|mut worker| worker.run(options.operations, options.forge));
+            match end {
+                // The others are in the middle of something.
+                Ok(End::Kill) => {
+                    // SAFETY: Both take numbers.
+                    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+                    Ok(End::Kill)
+                }
+                // SAFETY: No destructor needs to run: what there is ends with the process.
+                Ok(End::Exit) => unsafe { libc::_exit(AGAIN) },
+                other => other,
+            }
+        };
+        thread::scope(|scope| {
+            let threads: Vec<_> = (first..first + options.threads)
+                .map(|slot| {
+                    scope.spawn(move || {
+                        thread(slot)
+                            .inspect_err(|Fail(why)| arena.fail(&format!("slot {slot}: {why}")))
+                    })
+                })
+                .collect();
+            threads.into_iter().try_fold(End::Done, |_, thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err(Fail("a thread panicked".into())))
+            })
+        })
+    })
+}
+
+/// Starts a process that does `body`; what fails there is the run's error.
+fn process(arena: &Arena, body: impl FnOnce() -> Check<End>) -> Check<libc::pid_t> {
+    // SAFETY: This process has one thread.
+    let pid = call(unsafe { libc::fork() })? as libc::pid_t;
+    if pid != 0 {
+        return Ok(pid);
+    }
+    // SAFETY: prctl takes numbers. No process outlives the run.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    let status = match body() {
+        Ok(_) => 0,
+        Err(Fail(why)) => {
+            arena.fail(&why);
+            1
+        }
+    };
+    // SAFETY: The destructors are the parent's to run.
+    unsafe { libc::_exit(status) }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The operator: writes sizes to the pool's files, and reads its counters, for as long as all runs.
+
+use std::time::Instant;
+
+use fastrand::Rng;
+use guest::pool::{memory_nodes, Counts};
+use guest::{check, same, Check};
+
+use crate::arena::{Arena, Figure};
+use crate::options::{Backend, Options};
+
+/// Pages that the pool is given, at most: more than all need would never run out.
+pub const MOST: u64 = 40;
+/// Surplus pages that may be made.
+const OVERCOMMIT: u64 = 8;
+
+/// Resizes and samples until all is over, which it decides if there is a time.
+pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
+    let pool = backend.pool;
+    let start = Instant::now();
+    let nodes = memory_nodes()?;
+    let mut random = Rng::with_seed(options.seed);
+    while !arena.is_over() {
+        match random.u32(..12) {
+            0 | 1 => pool.set(random.u64(..MOST))?,
+            2 => {
+                let node = nodes[random.usize(..nodes.len())];
+                pool.set_node(node, random.u64(..MOST / nodes.len() as u64))?;
+            }
+            3 => pool.set_overcommit(random.u64(..=OVERCOMMIT))?,
+            _ => {
+                sample(backend, arena)?;
+                continue;
+            }
+        }
+        arena.count(Figure::Resizes);
+        if options.seconds.is_some_and(|limit| start.elapsed() > limit) {
+            arena.end();
+        }
+    }
+    Ok(())
+}
+
+/// Reads all counters, three times: what did not change meanwhile was true at one moment.
+fn sample(backend: Backend, arena: &Arena) -> Check {
+    let read = || -> Check<Counts> {
+        let mut counts = backend.pool.counts()?;
+        // hugetlb counts below 0 while somebody pins a page of a private mapping that is gone.
+        if backend.is_oracle && counts.resv > u64::MAX / 2 {
+            counts.resv = 0;
+        }
+        Ok(counts)
+    };
+    let counts = [read()?, read()?, read()?];
+    for counts in &counts {
+        arena.count(Figure::Samples);
+        // The largest that there can be, with room for what is being resized; less than 0 is more.
+        let most = 1 << 20;
+        check!(
+            counts.nr < most && counts.free < most && counts.resv < most && counts.surplus < most,
+            "a counter is out of all bounds: {counts:?}"
+        );
+    }
+    let [first, second, third] = &counts;
+    if first == second && second == third {
+        arena.count(Figure::Consistent);
+        consistent(first)?;
+    }
+    Ok(())
+}
+
+fn consistent(counts: &Counts) -> Check {
+    check!(
+        counts.resv <= counts.free && counts.free <= counts.nr && counts.surplus <= counts.nr,
+        "resv <= free <= nr, surplus <= nr: {counts:?}"
+    );
+    let sum = |of: fn(&guest::pool::NodeCounts) -> u64| counts.nodes.iter().map(of).sum::<u64>();
+    same!(
+        (
+            sum(|node| node.nr),
+            sum(|node| node.free),
+            sum(|node| node.surplus)
+        ),
+        (counts.nr, counts.free, counts.surplus),
+        "sums of the nodes' counters, of {counts:?}"
+    );
+    Ok(())
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the command line says.
+
+use std::time::Duration;
+
+use clap::{value_parser, Arg, ArgAction, Command};
+use guest::pool::{Pool, HUGETLB, OURS};
+
+use crate::arena::SLOTS;
+
+/// A pool to run on.
+#[derive(Debug, Clone, Copy)]
+pub struct Backend {
+    pub name: &'static str,
+    pub pool: Pool,
+    pub is_oracle: bool,
+}
+
+const MODULE: Backend = Backend {
+    name: "module",
+    pool: OURS,
+    is_oracle: false,
+};
+const ORACLE: Backend = Backend {
+    name: "hugetlb",
+    pool: HUGETLB,
+    is_oracle: true,
+};
+
+pub struct Options {
+    pub seed: u64,
+    /// For each thread; without end if `seconds` are given.
+    pub operations: u32,
+    pub seconds: Option<Duration>,
+    pub processes: usize,
+    /// In each process.
+    pub threads: usize,
+    pub backends: Vec<Backend>,
+    /// Makes one mistake on purpose: see --help.
+    pub forge: bool,
+}
+
+impl Options {
+    pub fn from_arguments() -> Self {
+        let number = |name: &'static str, help: &'static str| {
+            Arg::new(name)
+                .long(name)
+                .value_name("N")
+                .value_parser(value_parser!(u64))
+                .help(help)
+        };
+        let matches = Command::new("stress")
+            .about("Does everything at once to huge pages, and checks each word")
+            .after_help("Nobody else may use the pool meanwhile.")
+            .arg(
+                number("operations", "How many operations each thread does")
+                    .default_value("400")
+                    .conflicts_with("seconds"),
+            )
+            .arg(number("seconds", "For how long instead"))
+            .arg(number(
+                "seed",
+                "What the operations depend on; a random one is printed otherwise",
+            ))
+            .arg(number("processes", "How many processes").default_value("3"))
+            .arg(number("threads", "How many threads each has").default_value("2"))
+            .arg(
+                Arg::new("backend")
+                    .long("backend")
+                    .value_parser(["module", "hugetlb", "both"])
+                    .default_value("module")
+                    .help("Which pool"),
+            )
+            .arg(
+                Arg::new("forge")
+                    .long("forge")
+                    .action(ArgAction::SetTrue)
+                    .help("One thread writes a wrong word: the run must fail"),
+            )
+            .get_matches();
+        let get = |name: &str| matches.get_one::<u64>(name).copied();
+        let of = |name: &str| get(name).unwrap_or_default() as usize;
+        let seconds = get("seconds").map(Duration::from_secs);
+        let (processes, threads) = (of("processes"), of("threads"));
+        if processes * threads > SLOTS || processes * threads == 0 {
+            eprintln!(
+                "stress: {processes} processes of {threads} threads: 1 to {SLOTS} threads in all"
+            );
+            std::process::exit(2);
+        }
+        Self {
+            seed: get("seed").unwrap_or_else(|| fastrand::u64(..1 << 32)),
+            operations: match seconds {
+                Some(_) => u32::MAX,
+                None => of("operations") as u32,
+            },
+            seconds,
+            processes,
+            threads,
+            backends: match matches.get_one::<String>("backend").map(String::as_str) {
+                Some("hugetlb") => vec![ORACLE],
+                Some("both") => vec![ORACLE, MODULE],
+                _ => vec![MODULE],
+            },
+            forge: matches.get_flag("forge"),
+        }
+    }
+}
