@@ -69,9 +69,13 @@ machine_arguments() {
 			machine+=(-numa "cpu,node-id=$((cpu % node_count)),socket-id=$cpu")
 		done
 	fi
-	if [[ -n $disk_mib ]]; then
+	if [[ -n $disk_mib$disk_image ]]; then
 		disk=$workdir/disk
-		truncate --size "${disk_mib}M" "$disk" || die "--disk: cannot make $disk: is there room?"
+		if [[ -n $disk_image ]]; then
+			cp --sparse=always -- "$disk_image" "$disk"
+		else
+			truncate --size "${disk_mib}M" "$disk"
+		fi || die "--disk: cannot make $disk: is there room?"
 		machine+=(
 			-drive "file=$(escaped "$disk"),format=raw,if=none,id=disk,cache=unsafe"
 			-device "nvme,drive=disk,serial=disk"

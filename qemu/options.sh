@@ -29,7 +29,8 @@ error, the kernel's console to a log in build/log/.
                        nodes without CPU
   --icount             count instructions instead of time: one CPU, emulated,
                        a nanosecond of the guest is one instruction
-  --disk SIZE          an empty NVMe disk, /dev/nvme0n1
+  --disk SIZE|FILE     an NVMe disk, /dev/nvme0n1: an empty one, or a copy of
+                       FILE, whose name has a slash in it; ends with the guest
   --append ARGS        more kernel command line (repeatable)
   --add FILE[:PATH]    put a file or a folder into the guest, at /NAME unless
                        told; modes are kept, the owner is root (repeatable)
@@ -92,11 +93,23 @@ parse_nodes() {
 	((node_count <= 64)) || die "--nodes $1: give 64 sizes at most"
 }
 
+# parse_disk TEXT: sets disk_image to a file, or disk_mib.
+parse_disk() {
+	disk_image='' disk_mib=''
+	case $1 in
+	*/*)
+		[[ -f $1 ]] || die "--disk $1: no such file: give the image of a disk, or a size"
+		disk_image=$1
+		;;
+	*) disk_mib=$(size_in_mib --disk "$1") ;;
+	esac
+}
+
 # Sets a variable for each option, command, and terminal.
 parse_options() {
 	local option value
 	kernel=stock cpus='' mem_mib='' cpu_model=max node_count=0 node_mib=() icount=''
-	disk_mib='' append=() add=() time_limit='' module='' params=() load_module=1
+	disk_mib='' disk_image='' append=() add=() time_limit='' module='' params=() load_module=1
 	interactive='' log_copy=''
 
 	while (($#)); do
@@ -139,7 +152,7 @@ set_option() {
 	--mem) mem_mib=$(size_in_mib --mem "$2") ;;
 	--cpu) cpu_model=$2 ;;
 	--nodes) parse_nodes "$2" ;;
-	--disk) disk_mib=$(size_in_mib --disk "$2") ;;
+	--disk) parse_disk "$2" ;;
 	--append) append+=("$2") ;;
 	--add) add+=("$2") ;;
 	--time-limit) time_limit=$(count_of --time-limit "$2" 999999) ;;
