@@ -25,10 +25,12 @@ pub mod pipe;
 pub mod policy;
 pub mod poll;
 pub mod pool;
+pub mod ring;
 pub mod smaps;
 pub mod stamp;
 pub mod vmas;
 pub mod word;
+pub mod worker;
 
 pub use check::{call, Check, Errno, Fail};
 

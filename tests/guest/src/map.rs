@@ -134,6 +134,15 @@ impl Map {
         })
     }
 
+    /// `pages` huge pages' bytes of anonymous memory in base pages.
+    pub fn anonymous(pages: usize) -> Check<Self> {
+        let request = Request {
+            flags: libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            ..Request::pages(pages)
+        };
+        Ok(request.map_fd(-1)?)
+    }
+
     pub fn base(&self) -> *mut u8 {
         self.base
     }
@@ -187,11 +196,17 @@ impl Map {
 
     /// Fails unless every word of a page is `stamp`.
     pub fn holds(&self, page: usize, stamp: u64) -> Check {
-        for offset in (page * HUGE..(page + 1) * HUGE).step_by(8) {
+        self.part_holds(page * HUGE, HUGE, stamp)
+    }
+
+    /// Fails unless every word of `bytes` bytes from byte `offset` on is `stamp`.
+    pub fn part_holds(&self, from: usize, bytes: usize, stamp: u64) -> Check {
+        for offset in (from..from + bytes).step_by(8) {
             let word = self.read(offset);
             if word != stamp {
                 fail!(
-                    "page {page} has {word:#x} at {:#x}, not {stamp:#x}",
+                    "page {} has {word:#x} at {:#x}, not {stamp:#x}",
+                    offset / HUGE,
                     offset % HUGE
                 );
             }

@@ -29,6 +29,11 @@ impl Pipe {
         })
     }
 
+    /// The end to read from, and the one to write to.
+    pub fn into_ends(self) -> (File, File) {
+        (self.reads, self.writes)
+    }
+
     /// Puts references to `bytes` bytes of a mapping into the pipe, not copies.
     pub fn splice(&self, map: &Map, offset: usize, bytes: usize) -> Check {
         let part = libc::iovec {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long a page is in use: until its file and mappings are gone, and until nobody pins it. How
-//! long the module is: until nobody has a file or mapping.
+//! How long a page is in use: until its file and mappings are gone. How long the module is: until
+//! nobody has a file or mapping.
 
 mod access;
 mod exit;
 mod load;
-mod pin;
 mod unload;
 
 use std::process::ExitCode;
@@ -27,13 +26,6 @@ fn main() -> ExitCode {
         exit::exec_with_the_descriptor_keeps_them,
         exit::the_last_of_two_processes_gives_pages_back,
         exit::descriptor_in_flight_keeps_them,
-        pin::pinned_page_is_not_handed_out,
-        pin::pinned_page_of_a_living_process_is_not_handed_out,
-        pin::every_page_pinned_leaves_none,
-        pin::mapped_pages_do_not_count_as_pinned,
-        pin::shrink_leaves_a_pinned_page_in_use,
-        pin::surplus_page_goes_back_when_its_pin_does,
-        pin::shrink_leaves_mapped_pages_in_use,
         unload::open_file_refuses_rmmod,
         unload::mapping_refuses_rmmod,
         unload::rmmod_with_a_pinned_page_leaves_it_to_its_user,
