@@ -101,7 +101,7 @@ pub fn registering_takes_the_pages() -> Check {
     })
 }
 
-/// A buffer is pinned to be written to. What is pinned to be read only: see `vmsplice` in `lifetime`,
+/// A buffer is pinned to be written to. What is pinned to be read only: see the pipes of `pin`,
 /// and the next test.
 pub fn a_page_only_read_is_pinned_too() -> Check {
     beside(4, |side| {

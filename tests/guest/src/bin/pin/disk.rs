@@ -8,8 +8,6 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::thread;
 
-use guest::beside::beside;
-use guest::child::fork;
 use guest::kind::{beside_both, Kind};
 use guest::map::{Map, Request, NONE};
 use guest::{call, check, same, Check, Errno, Fail, HUGE};
@@ -121,35 +119,6 @@ pub fn what_is_written_is_read() -> Check {
     })
 }
 
-pub fn parts_across_pages() -> Check {
-    let disk = Disk::mount()?;
-    beside_both(2, |side, kind| {
-        let file = disk.file(1)?;
-        let map = kind.pages(2).map(&side.open()?)?;
-        map.fill(0, MEMORYS);
-        map.fill(1, MEMORYS);
-        for (offset, bytes) in [(512, 512), (HUGE - 4096, 8192), (2 * HUGE - 1024, 1024)] {
-            same!(read(&file, &map, offset, bytes, 4096), Ok(bytes), "pread");
-            let edges = [offset - 8, offset, offset + bytes - 8, offset + bytes];
-            let inside = edges.into_iter().filter(|&edge| edge < map.bytes());
-            let words: Vec<_> = inside.map(|edge| map.read(edge)).collect();
-            let want = [MEMORYS, DISKS, DISKS, MEMORYS];
-            same!(
-                words,
-                want[..words.len()],
-                "words around {bytes} bytes at {offset}"
-            );
-        }
-        same!(
-            write(&file, &map, HUGE - 4096, 8192, 65536),
-            Ok(8192),
-            "pwrite of what was read"
-        );
-        check!(disk.words()?.iter().all(|&word| word == DISKS), "the file");
-        side.counts("in the end", (2, 0, 0, 0))
-    })
-}
-
 pub fn where_there_is_no_page() -> Check {
     let disk = Disk::mount()?;
     beside_both(1, |side, kind| {
@@ -194,35 +163,6 @@ pub fn pages_that_were_not_touched() -> Check {
         let want = if kind == Kind::Shared { 0 } else { MEMORYS };
         shared.holds(0, want)?;
         side.note_counts("page 0 read from the disk")
-    })
-}
-
-pub fn a_read_after_a_fork_is_the_readers() -> Check {
-    let disk = Disk::mount()?;
-    beside(6, |side| {
-        let file = disk.file(1)?;
-        let map = Kind::Private.pages(2).map(&side.open()?)?;
-        map.fill(0, MEMORYS);
-        map.fill(1, MEMORYS + 1);
-        let child = fork(|link| {
-            link.number()?;
-            map.holds(0, MEMORYS)?;
-            same!(read(&file, &map, HUGE, HUGE, 0), Ok(HUGE), "pread");
-            map.holds(1, DISKS)?;
-            link.send(1)?;
-            link.number().map(drop)
-        })?;
-        side.counts("forked", (6, 4, 0, 0))?;
-        same!(read(&file, &map, 0, HUGE, 0), Ok(HUGE), "pread");
-        map.holds(0, DISKS)?;
-        side.counts("read by the parent", (6, 3, 0, 0))?;
-        child.link.send(1)?;
-        child.link.number()?;
-        map.holds(1, MEMORYS + 1)?;
-        side.counts("read by the child", (6, 2, 0, 0))?;
-        child.link.send(1)?;
-        child.finish()?;
-        side.settles("without the child", (6, 4, 0, 0))
     })
 }
 

@@ -66,10 +66,8 @@ fn pin() -> ExitCode {
 fn disk() -> ExitCode {
     guest::ktap::run(&guest::tests![
         disk::what_is_written_is_read,
-        disk::parts_across_pages,
         disk::where_there_is_no_page,
         disk::pages_that_were_not_touched,
-        disk::a_read_after_a_fork_is_the_readers,
         disk::pages_taken_away_while_they_are_read_into,
         polled::data_land_in_the_page_that_was_pinned,
         polled::a_fork_meanwhile_copies_for_the_child,
