@@ -21,6 +21,7 @@ pub mod ktap;
 pub mod link;
 pub mod map;
 pub mod memory;
+pub mod numa;
 pub mod pipe;
 pub mod policy;
 pub mod poll;

@@ -5,7 +5,7 @@
 use std::{mem, ptr};
 
 use crate::map::Map;
-use crate::{call, Check};
+use crate::{call, Check, Errno, HUGE};
 
 /// Bits of a node mask that is passed to the kernel.
 const BITS: usize = 64;
@@ -26,6 +26,11 @@ impl Policy {
     fn new(mode: libc::c_int, nodes: &[usize]) -> Self {
         let nodes = nodes.to_vec();
         Self { mode, nodes }
+    }
+
+    /// No policy: that of the task, if a mapping has it.
+    pub fn none() -> Self {
+        Self::new(libc::MPOL_DEFAULT, &[])
     }
 
     pub fn local() -> Self {
@@ -88,18 +93,33 @@ impl Policy {
 
     /// Makes it the mapping's (mbind).
     pub fn set_on(&self, map: &Map) -> Check {
+        self.set_on_part(map, 0, map.pages())
+    }
+
+    /// Makes it that of `pages` pages of the mapping from page `first` on.
+    pub fn set_on_part(&self, map: &Map, first: usize, pages: usize) -> Check {
+        Ok(self.bind_range(map.at(first * HUGE), pages, 0)?)
+    }
+
+    /// mbind of `pages` pages from `base` on, with `flags`.
+    pub fn bind_range(
+        &self,
+        base: *mut u8,
+        pages: usize,
+        flags: libc::c_uint,
+    ) -> Result<(), Errno> {
         let mask = self.mask();
-        let bytes = map.bytes();
-        // SAFETY: As in `set`, and the range is the mapping's.
+        let bytes = pages * HUGE;
+        // SAFETY: As in `set`; mbind changes where pages are, not what they hold.
         call(unsafe {
             libc::syscall(
                 libc::SYS_mbind,
-                map.base(),
+                base,
                 bytes,
                 self.mode,
                 &mask,
                 BITS + 1,
-                0,
+                flags,
             )
         })?;
         Ok(())

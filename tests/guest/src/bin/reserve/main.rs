@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is promised to a mapping before it touches anything, and where the pages come to lie: each
-//! test on hugetlb and on the module, with the results compared.
+//! What is promised to a mapping before it touches anything: each test on hugetlb and on the module,
+//! with the results compared.
 
 mod charge;
-mod cpuset;
 mod overcommit;
-mod place;
 mod process;
 mod range;
 mod resize;
@@ -39,15 +37,5 @@ fn main() -> ExitCode {
         process::fork_and_exit_end_no_reservation_but_the_last,
         process::kill_ends_all_reservations,
         process::passed_descriptor_charges_once,
-        place::bind_limits_reservations,
-        place::bind_places_surplus,
-        place::mbind_to_an_empty_node_is_sigbus_though_reserved,
-        place::policies_of_the_task,
-        place::policies_of_the_mapping,
-        place::exhausted_nodes_fall_back,
-        place::home_nodes,
-        cpuset::limits_reservations_and_places_pages,
-        cpuset::places_surplus,
-        cpuset::limits_resizes,
     ])
 }

@@ -6,8 +6,11 @@ use std::ffi::CString;
 use std::fs;
 
 use guest::beside::beside;
+use guest::kind::beside_both;
+use guest::numa::{nodes_of, numa_maps};
+use guest::policy::Policy;
 use guest::pool::memory_nodes;
-use guest::{call, Check};
+use guest::{call, same, word, Check, HUGE};
 
 const MOUNT: &str = "/tmp/cgroup";
 const GROUP: &str = "/tmp/cgroup/guest-test";
@@ -38,6 +41,13 @@ impl Cpuset {
         fs::write(format!("{GROUP}/cpuset.mems"), node.to_string())?;
         fs::write(format!("{GROUP}/cgroup.procs"), "0")?;
         Ok(this)
+    }
+}
+
+impl Cpuset {
+    /// Confines it to the memory of another node.
+    fn move_to(&self, node: usize) -> Check {
+        Ok(fs::write(format!("{GROUP}/cpuset.mems"), node.to_string())?)
     }
 }
 
@@ -114,5 +124,53 @@ pub fn limits_resizes() -> Check {
         drop(group);
         side.pool().set(0)?;
         side.counts("in the end", (0, 0, 0, 0))
+    })
+}
+
+/// Policies from before, inside a cpuset of the last node.
+pub fn limits_policies() -> Check {
+    let (first, last) = ends()?;
+    let nodes = memory_nodes()?;
+    beside_both(4 * nodes.len() as u64, |side, kind| {
+        for policy in Policy::each(&nodes) {
+            let map = kind.pages(3).unreserved().map(&side.open()?)?;
+            policy.set_on(&map)?;
+            let group = Cpuset::of(last)?;
+            let stores = [0, 1, 2].map(|page| word::store(&map, page * HUGE, 1));
+            side.note(format!("writes with {policy:?}"), stores);
+            let seen = nodes_of(&map)?;
+            side.note(format!("nodes with {policy:?}"), &seen);
+            let other = kind.pages(1).map(&side.open()?)?;
+            let refused = Policy::bind(&[first]).bind_range(other.base(), 1, 0);
+            side.note("bind to a node outside", refused);
+            drop(group);
+            side.note_counts(format!("with {policy:?}"))?;
+        }
+        Ok(())
+    })
+}
+
+/// The cpuset's nodes change, and with them those of the policies, of the task and of mappings.
+pub fn moves_policies() -> Check {
+    let (first, last) = ends()?;
+    beside_both(8, |side, kind| {
+        side.pool().set_node(first, 4)?;
+        side.pool()
+            .set_node(last, if first == last { 8 } else { 4 })?;
+        let group = Cpuset::of(first)?;
+        let task = Policy::bind(&[first]).set()?;
+        let bound = kind.pages(2).map(&side.open()?)?;
+        let plain = kind.pages(2).map(&side.open()?)?;
+        Policy::bind(&[first]).set_on(&bound)?;
+        group.move_to(last)?;
+        for map in [&bound, &plain] {
+            (0..2).for_each(|page| map.write(page * HUGE, 1));
+            let want = [last as i32; 2];
+            same!(nodes_of(map)?, want, "nodes in the cpuset of the last node");
+        }
+        side.note_counts("in the cpuset of the last node")?;
+        side.note("numa_maps", (numa_maps(&bound)?, numa_maps(&plain)?));
+        drop((task, group));
+        Ok(())
     })
 }

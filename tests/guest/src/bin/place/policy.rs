@@ -3,13 +3,15 @@
 //! Memory policies: which node a page comes from, and what a reservation is checked against.
 
 use guest::beside::{beside, Side};
+use guest::kind::{beside_both, Kind};
 use guest::map::{Map, Request};
-use guest::policy::{set_home, Policy};
+use guest::numa::nodes_of;
+use guest::policy::{run_on_cpu, set_home, Policy};
 use guest::pool::memory_nodes;
-use guest::{check, same, Check, HUGE};
+use guest::{check, same, word, Check, HUGE};
 
 /// The nodes with memory, and the first and last of them.
-fn nodes() -> Check<(Vec<usize>, usize, usize)> {
+pub fn nodes() -> Check<(Vec<usize>, usize, usize)> {
     let nodes = memory_nodes()?;
     let (first, last) = (nodes[0], nodes[nodes.len() - 1]);
     Ok((nodes, first, last))
@@ -84,36 +86,30 @@ pub fn mbind_to_an_empty_node_is_sigbus_though_reserved() -> Check {
     })
 }
 
-/// Free pages of each node, in the order of the nodes.
-fn free(side: &Side) -> Check<Vec<u64>> {
-    let counts = side.pool().counts()?;
-    Ok(counts.nodes.iter().map(|node| node.free).collect())
-}
-
 /// Pages that each test of a policy touches, and from which page of the file on: the place in the
 /// file counts, not the place in the mapping.
 const TOUCHED: usize = 3;
 const SHIFT: i64 = 1;
 
-fn shifted(side: &Side) -> Check<Map> {
+fn shifted(side: &Side, kind: Kind) -> Check<Map> {
     let request = Request {
         offset: SHIFT * HUGE as i64,
-        ..Request::pages(TOUCHED)
+        ..kind.pages(TOUCHED)
     };
     Ok(request.map(&side.open()?)?)
 }
 
-/// Touches pages under every policy, which `with` applies; notes where they came from. Policies
-/// must make a difference where there is more than one node.
-fn under_each_policy(with: impl Fn(&Side, &Policy) -> Check<Map>) -> Check {
+/// Touches pages under every policy, which `with` applies; notes where they are. Policies must make
+/// a difference where there is more than one node.
+fn under_each_policy(with: impl Fn(&Side, Kind, &Policy) -> Check<Map>) -> Check {
     let (nodes, ..) = nodes()?;
-    beside(4 * nodes.len() as u64, |side| {
+    beside_both(4 * nodes.len() as u64, |side, kind| {
         let mut places = Vec::new();
         for policy in Policy::each(&nodes) {
-            let map = with(side, &policy)?;
-            side.touches(format!("with {policy:?}"), &map, TOUCHED)?;
+            let map = with(side, kind, &policy)?;
+            side.note(format!("nodes with {policy:?}"), nodes_of(&map)?);
             side.note_counts(format!("touched with {policy:?}"))?;
-            places.push(free(side)?);
+            places.push(nodes_of(&map)?);
             drop(map);
             side.note_counts(format!("after {policy:?}"))?;
         }
@@ -126,63 +122,82 @@ fn under_each_policy(with: impl Fn(&Side, &Policy) -> Check<Map>) -> Check {
 }
 
 pub fn policies_of_the_task() -> Check {
-    under_each_policy(|side, policy| {
+    under_each_policy(|side, kind, policy| {
         let _task = policy.set()?;
-        let map = shifted(side)?;
-        for page in 0..TOUCHED {
-            map.write(page * HUGE, 1);
-        }
+        let map = shifted(side, kind)?;
+        (0..TOUCHED).for_each(|page| map.write(page * HUGE, 1));
         Ok(map)
     })
 }
 
 pub fn policies_of_the_mapping() -> Check {
     let (_, first, _) = nodes()?;
-    under_each_policy(|side, policy| {
+    under_each_policy(|side, kind, policy| {
         // The mapping's goes before the task's.
         let _task = Policy::bind(&[first]).set()?;
-        let map = shifted(side)?;
+        let map = shifted(side, kind)?;
         policy.set_on(&map)?;
-        for page in 0..TOUCHED {
-            map.write(page * HUGE, 1);
-        }
+        (0..TOUCHED).for_each(|page| map.write(page * HUGE, 1));
         Ok(map)
-    })
-}
-
-pub fn exhausted_nodes_fall_back() -> Check {
-    let (nodes, ..) = nodes()?;
-    let all = 2 * nodes.len();
-    beside(all as u64, |side| {
-        for policy in Policy::each(&nodes) {
-            let map = side.map(all)?;
-            policy.set_on(&map)?;
-            let touched = side.touch(format!("all pages with {policy:?}"), &map)?;
-            side.note_counts(format!("all pages with {policy:?}"))?;
-            check!(touched.pages >= 2, "{policy:?}: {touched:?}");
-            drop(map);
-            side.settles("afterwards", (all as u64, all as u64, 0, 0))?;
-        }
-        Ok(())
     })
 }
 
 pub fn home_nodes() -> Check {
     let (nodes, ..) = nodes()?;
-    beside(4 * nodes.len() as u64, |side| {
+    beside_both(4 * nodes.len() as u64, |side, kind| {
         for &home in &nodes {
             for policy in [Policy::bind(&nodes), Policy::preferred_many(&nodes)] {
-                let map = side.map(TOUCHED)?;
+                let map = kind.pages(TOUCHED).map(&side.open()?)?;
                 policy.set_on(&map)?;
                 set_home(&map, home)?;
-                side.touches(format!("with {policy:?}, at home on {home}"), &map, TOUCHED)?;
+                (0..TOUCHED).for_each(|page| map.write(page * HUGE, 1));
                 side.note_counts(format!("with {policy:?}, at home on {home}"))?;
-                let index = nodes.iter().position(|&node| node == home);
-                let left = index.map(|index| free(side).map(|free| free[index]));
-                same!(left.transpose()?, Some(1), "pages left on node {home}");
-                drop(map);
+                same!(
+                    nodes_of(&map)?,
+                    [home as i32; TOUCHED],
+                    "nodes with {policy:?}"
+                );
             }
         }
         Ok(())
     })
+}
+
+/// From each CPU, with each policy: the order in which nodes are used up, and whether the last page
+/// is had at all.
+pub fn used_up_nodes_are_followed_by_others() -> Check {
+    let (nodes, ..) = nodes()?;
+    let all = 2 * nodes.len();
+    beside_both(all as u64, |side, kind| {
+        let mut orders = Vec::new();
+        for cpu in 0..cpus()? {
+            run_on_cpu(cpu)?;
+            for policy in Policy::each(&nodes).iter().chain([&Policy::none()]) {
+                let map = kind.pages(all).unreserved().map(&side.open()?)?;
+                policy.set_on(&map)?;
+                let what = format!("all pages with {policy:?} from CPU {cpu}");
+                let stores = (0..all).map(|page| word::store(&map, page * HUGE, 1));
+                let got = stores.take_while(Result::is_ok).count();
+                let order = nodes_of(&map)?;
+                side.note(&what, (got, &order));
+                side.note_counts(&what)?;
+                check!(got >= 2, "{what}: {got} pages");
+                orders.push(order);
+                drop(map);
+                side.settles("afterwards", (all as u64, all as u64, 0, 0))?;
+            }
+        }
+        orders.sort();
+        orders.dedup();
+        let least = if nodes.len() > 1 { 4 } else { 1 };
+        check!(
+            orders.len() >= least,
+            "all used nodes in the order {orders:?}"
+        );
+        run_on_cpu(0)
+    })
+}
+
+fn cpus() -> Check<usize> {
+    Ok(std::thread::available_parallelism()?.get())
 }
