@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Touching a word where there may be no page: the SIGBUS becomes a result, and the process lives on.
+//! Touching a word where there may be no page, or no mapping: the SIGBUS or SIGSEGV becomes a result,
+//! and the process lives on.
 //!
 //! Each access is one instruction. The handler knows it by its address, puts the signal's si_code
-//! where the function's result belongs, and returns past it. Any other SIGBUS still kills.
+//! where the function's result belongs, and returns past it. Any other such signal still kills.
 
 use std::arch::global_asm;
 use std::mem;
@@ -11,7 +12,7 @@ use std::ptr;
 
 use crate::{call, Check};
 
-/// The si_code of the SIGBUS that an access was.
+/// The si_code of the signal that an access was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bus(pub i32);
 
@@ -39,14 +40,23 @@ extern "C" {
     fn guest_access_return();
 }
 
-/// Has the handler in place, for this process and those it forks.
+/// Has the handler in place for SIGBUS, in this process and those it forks.
 pub fn catch() -> Check {
+    catch_signal(libc::SIGBUS)
+}
+
+/// The same for SIGSEGV: nothing is mapped there.
+pub fn catch_unmapped() -> Check {
+    catch_signal(libc::SIGSEGV)
+}
+
+fn catch_signal(signal: libc::c_int) -> Check {
     // SAFETY: All zeroes is a valid sigaction: no flags, no signals blocked.
     let mut action: libc::sigaction = unsafe { mem::zeroed() };
     action.sa_flags = libc::SA_SIGINFO;
     action.sa_sigaction = handler as *const () as usize;
     // SAFETY: The handler calls only what a handler may.
-    call(unsafe { libc::sigaction(libc::SIGBUS, &action, ptr::null_mut()) })?;
+    call(unsafe { libc::sigaction(signal, &action, ptr::null_mut()) })?;
     Ok(())
 }
 
@@ -54,7 +64,8 @@ pub fn catch() -> Check {
 ///
 /// # Safety
 ///
-/// `address` is aligned, and lies in a mapping that can be read.
+/// `address` is aligned, and lies in a mapping that can be read; after [`catch_unmapped`] there may
+/// be none.
 pub unsafe fn load(address: *const u64) -> Result<u64, Bus> {
     let mut word = 0;
     // SAFETY: By the caller's promise; where there is no page, the handler ends the access.
@@ -78,7 +89,7 @@ pub unsafe fn store(address: *mut u64, word: u64) -> Result<(), Bus> {
     }
 }
 
-extern "C" fn handler(_: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let context = context.cast::<libc::ucontext_t>();
     // SAFETY: The kernel gave both. The registers are those of the interrupted code, which is a leaf
     // function that has not touched its stack, so that its return instruction can follow.
@@ -94,7 +105,7 @@ extern "C" fn handler(_: libc::c_int, info: *mut libc::siginfo_t, context: *mut 
             registers[libc::REG_RIP as usize] = guest_access_return as *const () as i64;
         } else {
             // The access is repeated, and kills.
-            libc::signal(libc::SIGBUS, libc::SIG_DFL);
+            libc::signal(signal, libc::SIG_DFL);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{mem, ptr};
 use crate::child::fork;
 use crate::link::{send_bus, Link, Message};
 use crate::map::Map;
-use crate::{call, Check, Fail, HUGE};
+use crate::{call, Check, Fail};
 
 /// How a page is touched first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn touch_all(map: &Map, touch: Touch) -> Check<Touched> {
             Message::Number(_) => touched.pages += 1,
             Message::Bus { address, code } => {
                 let offset = address.wrapping_sub(map.base() as usize);
-                touched.bus = Some((offset / HUGE, code));
+                touched.bus = Some((offset / map.page_bytes(), code));
             }
             Message::Failed(why) => return Err(Fail(why)),
             Message::End => break,
@@ -63,9 +63,9 @@ pub fn touch_all(map: &Map, touch: Touch) -> Check<Touched> {
 fn touch_one(map: &Map, page: usize, touch: Touch) {
     match touch {
         Touch::Read => {
-            map.read(page * HUGE);
+            map.read(page * map.page_bytes());
         }
-        Touch::Write => map.write(page * HUGE, page as u64 + 1),
+        Touch::Write => map.write(page * map.page_bytes(), page as u64 + 1),
     }
 }
 

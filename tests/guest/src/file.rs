@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 
 use crate::map::{Map, Request};
-use crate::pool::{Pool, OURS};
+use crate::pool::Pool;
 use crate::{call, device, Errno};
 
 /// A huge file.
@@ -111,7 +111,7 @@ impl Huge {
     }
 
     pub fn is_ours(&self) -> bool {
-        self.pool == OURS
+        self.pool.is_ours()
     }
 }
 

@@ -84,6 +84,20 @@ impl Log {
 
     /// The module's lines that came since, each with its level first: `4 rust_hugetlb: …`.
     pub fn lines(&mut self) -> Check<Vec<String>> {
+        let mut lines = self.all()?;
+        lines.retain(|line| line[1..].starts_with(" rust_hugetlb: "));
+        Ok(lines)
+    }
+
+    /// The kernel's warnings and errors that came since.
+    pub fn complaints(&mut self) -> Check<Vec<String>> {
+        let mut lines = self.all()?;
+        lines.retain(|line| line.as_str() < "5");
+        Ok(lines)
+    }
+
+    /// The kernel's lines that came since, each with its level first.
+    fn all(&mut self) -> Check<Vec<String>> {
         let mut lines = Vec::new();
         let mut record = [0; 8192];
         loop {
@@ -94,13 +108,11 @@ impl Log {
             let text = String::from_utf8_lossy(&record[..length]);
             // "priority,sequence,time,flags;the line"
             if let Some((head, line)) = text.split_once(';') {
-                if line.starts_with("rust_hugetlb: ") {
-                    let priority = head.split(',').next().unwrap_or_default();
-                    let level = priority.parse::<u32>()? & 7;
-                    lines.push(format!(
-                        "{level} {}",
-                        line.lines().next().unwrap_or_default()
-                    ));
+                let priority: u32 = head.split(',').next().unwrap_or_default().parse()?;
+                let (facility, level) = (priority >> 3, priority & 7);
+                if facility == 0 {
+                    let line = line.lines().next().unwrap_or_default();
+                    lines.push(format!("{level} {line}"));
                 }
             }
         }

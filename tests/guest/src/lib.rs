@@ -22,6 +22,7 @@ pub mod link;
 pub mod map;
 pub mod memory;
 pub mod numa;
+pub mod parse;
 pub mod pipe;
 pub mod policy;
 pub mod poll;
@@ -29,6 +30,7 @@ pub mod pool;
 pub mod ring;
 pub mod smaps;
 pub mod stamp;
+pub mod thp;
 pub mod vmas;
 pub mod word;
 pub mod worker;
@@ -37,3 +39,6 @@ pub use check::{call, Check, Errno, Fail};
 
 /// Bytes of one huge page.
 pub const HUGE: usize = 2 << 20;
+
+/// Bytes of one gigantic page, as hugetlb calls pages that the page allocator has no block for.
+pub const GIGANTIC: usize = 1 << 30;

@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::ptr;
 
 use crate::access::{self, Bus};
+use crate::pool::Pool;
 use crate::{call, fail, Check, Errno, HUGE};
 
 pub const READ: libc::c_int = libc::PROT_READ;
@@ -20,17 +21,29 @@ pub struct Request {
     pub protection: libc::c_int,
     pub flags: libc::c_int,
     pub offset: libc::off_t,
+    /// Bytes of one of the file's huge pages; mmap is not told.
+    pub page_bytes: usize,
 }
 
 impl Request {
     /// The plain one: `pages` pages from the start of the file, shared, readable and writable.
     pub fn pages(pages: usize) -> Self {
+        Self::sized(HUGE, pages)
+    }
+
+    /// The same for a file of `pool`.
+    pub fn of(pool: Pool, pages: usize) -> Self {
+        Self::sized(pool.page_bytes(), pages)
+    }
+
+    fn sized(page_bytes: usize, pages: usize) -> Self {
         Self {
             address: ptr::null_mut(),
-            bytes: pages * HUGE,
+            bytes: pages * page_bytes,
             protection: READ | WRITE,
             flags: libc::MAP_SHARED,
             offset: 0,
+            page_bytes,
         }
     }
 
@@ -74,6 +87,7 @@ impl Request {
         Ok(Map {
             base: base.cast(),
             bytes: self.bytes,
+            page_bytes: self.page_bytes,
         })
     }
 }
@@ -85,6 +99,7 @@ impl Request {
 pub struct Map {
     base: *mut u8,
     bytes: usize,
+    page_bytes: usize,
 }
 
 // SAFETY: The addresses belong to the process, not to a thread.
@@ -93,6 +108,11 @@ unsafe impl Send for Map {}
 unsafe impl Sync for Map {}
 
 impl Map {
+    /// `pages` pages of a new huge file of `pool`, whose descriptor is closed already.
+    pub fn of(pool: Pool, pages: usize) -> Check<Self> {
+        Ok(Request::of(pool, pages).map(&crate::device::open_of(pool)?)?)
+    }
+
     /// `pages` pages of a new huge file, whose descriptor is closed already.
     pub fn of_new_file(pages: usize) -> Check<Self> {
         Ok(Request::pages(pages).map(&crate::device::open()?)?)
@@ -107,13 +127,21 @@ impl Map {
 
     /// Addresses with nothing behind them, for MAP_FIXED inside; aligned to a huge page.
     pub fn reserve(pages: usize) -> Check<(Self, *mut u8)> {
+        Self::reserve_for(Request::pages(pages))
+    }
+
+    /// The same for a mapping of as many pages as `wanted`'s.
+    pub fn reserve_for(wanted: Request) -> Check<(Self, *mut u8)> {
         let request = Request {
             protection: NONE,
             flags: libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-            ..Request::pages(pages + 1)
+            bytes: wanted.bytes + wanted.page_bytes,
+            ..wanted
         };
         let map = request.map_fd(-1)?;
-        let aligned = map.base.wrapping_add(map.base.align_offset(HUGE));
+        let aligned = map
+            .base
+            .wrapping_add(map.base.align_offset(wanted.page_bytes));
         Ok((map, aligned))
     }
 
@@ -131,6 +159,7 @@ impl Map {
         Ok(Self {
             base: aligned,
             bytes,
+            page_bytes: HUGE,
         })
     }
 
@@ -152,7 +181,12 @@ impl Map {
     }
 
     pub fn pages(&self) -> usize {
-        self.bytes / HUGE
+        self.bytes / self.page_bytes
+    }
+
+    /// Bytes of one of its huge pages.
+    pub fn page_bytes(&self) -> usize {
+        self.page_bytes
     }
 
     /// The address of byte `offset`.
@@ -189,14 +223,14 @@ impl Map {
 
     /// Writes `stamp` to every word of a page.
     pub fn fill(&self, page: usize, stamp: u64) {
-        for offset in (page * HUGE..(page + 1) * HUGE).step_by(8) {
+        for offset in self.range(page).step_by(8) {
             self.write(offset, stamp);
         }
     }
 
     /// Fails unless every word of a page is `stamp`.
     pub fn holds(&self, page: usize, stamp: u64) -> Check {
-        self.part_holds(page * HUGE, HUGE, stamp)
+        self.part_holds(page * self.page_bytes, self.page_bytes, stamp)
     }
 
     /// Fails unless every word of `bytes` bytes from byte `offset` on is `stamp`.
@@ -206,8 +240,8 @@ impl Map {
             if word != stamp {
                 fail!(
                     "page {} has {word:#x} at {:#x}, not {stamp:#x}",
-                    offset / HUGE,
-                    offset % HUGE
+                    offset / self.page_bytes,
+                    offset % self.page_bytes
                 );
             }
         }
@@ -219,6 +253,49 @@ impl Map {
         self.unmap(offset, self.bytes - offset)?;
         self.bytes = offset;
         Ok(())
+    }
+
+    /// Writes one word to each base page of a page, made of `stamp` and the place.
+    pub fn mark(&self, page: usize, stamp: u64) {
+        for (offset, word) in self.marks(page, stamp) {
+            self.write(offset, word);
+        }
+    }
+
+    /// Fails unless the page was [`mark`](Self::mark)ed last with this stamp.
+    pub fn marked(&self, page: usize, stamp: u64) -> Check {
+        self.has(page, self.marks(page, stamp))
+    }
+
+    /// Fails unless the words are zero that [`mark`](Self::mark) would write.
+    pub fn unmarked(&self, page: usize) -> Check {
+        self.has(page, self.marks(page, 0).map(|(offset, _)| (offset, 0)))
+    }
+
+    fn has(&self, page: usize, words: impl Iterator<Item = (usize, u64)>) -> Check {
+        for (offset, want) in words {
+            let word = self.read(offset);
+            if word != want {
+                let place = offset % self.page_bytes;
+                fail!("page {page} has {word:#x} at {place:#x}, not {want:#x}");
+            }
+        }
+        Ok(())
+    }
+
+    /// A word of each base page, each time another one.
+    fn marks(&self, page: usize, stamp: u64) -> impl Iterator<Item = (usize, u64)> {
+        self.range(page)
+            .step_by(4096)
+            .enumerate()
+            .map(move |(number, offset)| {
+                let word = stamp << 32 | number as u64;
+                (offset + number % 512 * 8, word)
+            })
+    }
+
+    fn range(&self, page: usize) -> std::ops::Range<usize> {
+        page * self.page_bytes..(page + 1) * self.page_bytes
     }
 
     pub fn unmap(&self, offset: usize, bytes: usize) -> Result<i64, Errno> {
@@ -279,6 +356,7 @@ impl Map {
     }
 
     fn moved(self, base: *mut libc::c_void, bytes: usize) -> Result<Self, (Self, Errno)> {
+        let page_bytes = self.page_bytes;
         if base == libc::MAP_FAILED {
             let errno = Errno::last();
             return Err((self, errno));
@@ -287,6 +365,7 @@ impl Map {
         Ok(Self {
             base: base.cast(),
             bytes,
+            page_bytes,
         })
     }
 }

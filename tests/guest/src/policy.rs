@@ -5,7 +5,7 @@
 use std::{mem, ptr};
 
 use crate::map::Map;
-use crate::{call, Check, Errno, HUGE};
+use crate::{call, Check, Errno};
 
 /// Bits of a node mask that is passed to the kernel.
 const BITS: usize = 64;
@@ -98,18 +98,18 @@ impl Policy {
 
     /// Makes it that of `pages` pages of the mapping from page `first` on.
     pub fn set_on_part(&self, map: &Map, first: usize, pages: usize) -> Check {
-        Ok(self.bind_range(map.at(first * HUGE), pages, 0)?)
+        let page = map.page_bytes();
+        Ok(self.bind_range(map.at(first * page), pages * page, 0)?)
     }
 
-    /// mbind of `pages` pages from `base` on, with `flags`.
+    /// mbind of `bytes` bytes from `base` on, with `flags`.
     pub fn bind_range(
         &self,
         base: *mut u8,
-        pages: usize,
+        bytes: usize,
         flags: libc::c_uint,
     ) -> Result<(), Errno> {
         let mask = self.mask();
-        let bytes = pages * HUGE;
         // SAFETY: As in `set`; mbind changes where pages are, not what they hold.
         call(unsafe {
             libc::syscall(

@@ -6,28 +6,47 @@ use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::os::fd::AsRawFd;
 
-use crate::{call, check, poll, same, Check, Errno, Fail};
+use crate::{call, check, poll, same, Check, Errno, Fail, GIGANTIC, HUGE};
 
-/// The 2 MiB pool of the module or of hugetlb.
+/// A pool of the module or of hugetlb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool {
     directory: &'static str,
     nodes: &'static str,
     in_node: &'static str,
+    page_bytes: usize,
 }
 
-/// The module's pool.
+/// The module's pool of 2 MiB pages.
 pub const OURS: Pool = Pool {
     directory: "/sys/kernel/rust_hugetlb/hugepages-2048kB",
     nodes: "/sys/kernel/rust_hugetlb",
     in_node: "hugepages-2048kB",
+    page_bytes: HUGE,
 };
 
-/// hugetlb's pool, the oracle.
+/// hugetlb's pool of them, the oracle.
 pub const HUGETLB: Pool = Pool {
     directory: "/sys/kernel/mm/hugepages/hugepages-2048kB",
     nodes: "/sys/devices/system/node",
     in_node: "hugepages/hugepages-2048kB",
+    page_bytes: HUGE,
+};
+
+/// The module's pool of 1 GiB pages.
+pub const OURS_1G: Pool = Pool {
+    directory: "/sys/kernel/rust_hugetlb/hugepages-1048576kB",
+    in_node: "hugepages-1048576kB",
+    page_bytes: GIGANTIC,
+    ..OURS
+};
+
+/// hugetlb's pool of them.
+pub const HUGETLB_1G: Pool = Pool {
+    directory: "/sys/kernel/mm/hugepages/hugepages-1048576kB",
+    in_node: "hugepages/hugepages-1048576kB",
+    page_bytes: GIGANTIC,
+    ..HUGETLB
 };
 
 /// One node's counters.
@@ -57,6 +76,16 @@ pub struct Counts {
 }
 
 impl Pool {
+    /// Bytes of one of its pages.
+    pub fn page_bytes(self) -> usize {
+        self.page_bytes
+    }
+
+    /// Whether it is the module's.
+    pub fn is_ours(self) -> bool {
+        self.nodes == OURS.nodes
+    }
+
     /// The path of one of the pool's files.
     pub fn file(self, name: &str) -> String {
         format!("{}/{name}", self.directory)
@@ -136,6 +165,22 @@ impl Pool {
         write_number(&self.node_file(node, "nr_hugepages"), count)
     }
 
+    /// Writes a count until the pool has so many pages: of 1 GiB one is missed where somebody uses a
+    /// piece of it just then.
+    pub fn reach(self, count: u64) -> Check {
+        let write = || self.set(count).and_then(|()| self.nr());
+        poll::until("nr_hugepages", write, |seen| *seen == count).map(drop)
+    }
+
+    /// The same for a node.
+    pub fn reach_on(self, node: usize, count: u64) -> Check {
+        let write = || {
+            self.set_node(node, count)?;
+            number(&self.node_file(node, "nr_hugepages"))
+        };
+        poll::until("a node's nr_hugepages", write, |seen| *seen == count).map(drop)
+    }
+
     /// Waits until so many pages are free.
     pub fn settles_at_free(self, free: u64) -> Check {
         poll::until("free_hugepages", || self.free(), |seen| *seen == free).map(drop)
@@ -161,6 +206,11 @@ impl Resized {
         Self::of(OURS, count)
     }
 
+    /// The same for its pool of 1 GiB pages.
+    pub fn ours_1g(count: u64) -> Check<Self> {
+        Self::of(OURS_1G, count)
+    }
+
     /// Gives `pool` exactly `count` pages, all free, none reserved, and no overcommit.
     pub fn of(pool: Pool, count: u64) -> Check<Self> {
         let resized = Self {
@@ -169,8 +219,7 @@ impl Resized {
             overcommit: pool.overcommit()?,
         };
         pool.set_overcommit(0)?;
-        pool.set(count)?;
-        same!(pool.nr()?, count, "nr_hugepages after writing {count}");
+        pool.reach(count)?;
         pool.settles_at_free(count)?;
         same!(
             (pool.surplus()?, pool.resv()?),

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use crate::{check, same, Check, HUGE};
+use crate::{check, same, Check, GIGANTIC, HUGE};
 
 /// The numbers of KiB in field `name`, one for each mapping that starts in the `bytes` bytes from
 /// `base`. There may be several where one was made: the kernel splits before it looks further.
@@ -46,4 +46,17 @@ pub fn huge(base: *const u8, pages: usize, mapped: usize) -> Check {
 /// Fails unless all `pages` pages from `base` are there, mapped huge.
 pub fn all_huge(base: *const u8, pages: usize) -> Check {
     huge(base, pages, pages)
+}
+
+/// Fails unless the mapping at `base` says that its pages are of 1 GiB. The look takes them out of
+/// the page tables.
+pub fn gigantic(base: *const u8) -> Check {
+    for name in ["KernelPageSize", "MMUPageSize"] {
+        same!(
+            kib(base, GIGANTIC, name)?,
+            [GIGANTIC as u64 / 1024],
+            "{name}"
+        );
+    }
+    Ok(())
 }

@@ -2,15 +2,12 @@
 
 //! The pages are mapped by PMD entries, whatever transparent huge pages are told.
 
-use std::fs;
-
 use guest::bus::{touch_all, Touch};
 use guest::child::in_child;
 use guest::map::Map;
 use guest::pool::Resized;
-use guest::{call, smaps, Check, Fail, HUGE};
-
-const THP: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
+use guest::thp::Setting;
+use guest::{call, smaps, Check, HUGE};
 
 /// Touches both ways, first by reading and first by writing, and looks at smaps.
 fn maps_huge(prepare: impl Fn(&Map) -> Check) -> Check {
@@ -34,30 +31,6 @@ pub fn smaps_shows_huge_pages() -> Check {
     touch_all(&map, Touch::Write)?;
     map.read(0);
     smaps::all_huge(map.base(), 1)
-}
-
-/// The system's setting, put back when the test is over.
-struct Setting(String);
-
-impl Setting {
-    fn change(to: &str) -> Check<Self> {
-        let text = fs::read_to_string(THP)?;
-        // "always [madvise] never"
-        let chosen = text
-            .split_once('[')
-            .and_then(|(_, rest)| rest.split_once(']'))
-            .ok_or_else(|| Fail(format!("{THP} holds {text:?}")))?;
-        let setting = Self(chosen.0.to_string());
-        fs::write(THP, to)?;
-        Ok(setting)
-    }
-}
-
-impl Drop for Setting {
-    fn drop(&mut self) {
-        // The test has its verdict already.
-        let _ = fs::write(THP, &self.0);
-    }
 }
 
 pub fn thp_never() -> Check {

@@ -141,7 +141,7 @@ pub fn limits_policies() -> Check {
             let seen = nodes_of(&map)?;
             side.note(format!("nodes with {policy:?}"), &seen);
             let other = kind.pages(1).map(&side.open()?)?;
-            let refused = Policy::bind(&[first]).bind_range(other.base(), 1, 0);
+            let refused = Policy::bind(&[first]).bind_range(other.base(), HUGE, 0);
             side.note("bind to a node outside", refused);
             drop(group);
             side.note_counts(format!("with {policy:?}"))?;

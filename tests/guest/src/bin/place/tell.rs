@@ -115,7 +115,7 @@ pub fn pages_that_are_asked_to_move() -> Check {
             (STRICT | MOVE, misplaced(!moves), there),
         ] {
             let map = filled(side, kind, first)?;
-            let seen = Policy::bind(&[last]).bind_range(map.base(), 2, flags);
+            let seen = Policy::bind(&[last]).bind_range(map.base(), 2 * HUGE, flags);
             same!(seen, result, "mbind with flags {flags:#x}");
             same!(
                 nodes_of(&map)?,

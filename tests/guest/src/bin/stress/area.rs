@@ -108,8 +108,7 @@ impl Area<'_> {
         same!(code, libc::BUS_ADRERR, "si_code of a SIGBUS");
         match self.content[page] {
             Content::Unknown | Content::Absent { promised: false } => {
-                // A forked process that lost pages may lose sight of the file's, too.
-                check!(spot == 0 || self.kind == Kind::Forked, "{} went away", self.name(page));
+                check!(spot == 0, "{} went away", self.name(page));
                 self.arena.count(Figure::Buses);
             }
             Content::Written { owner, .. } if self.is_shared_copy(owner) => {
