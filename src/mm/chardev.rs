@@ -240,11 +240,8 @@ impl<T: MappedFile> FileOperations<T> {
         // SAFETY: The kernel calls this for an open file and a VMA being set up.
         let (this, vma) = unsafe { (Self::file(file), VmaNew::from_raw(vma)) };
         let mapping = NewMapping::new(vma);
-        match this.map(&mapping) {
-            Ok(private) => {
-                vm_ops::install::<T>(&mapping, private);
-                0
-            }
+        match vm_ops::install(&mapping, this) {
+            Ok(()) => 0,
             Err(err) => err.to_errno(),
         }
     }

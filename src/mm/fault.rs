@@ -9,7 +9,7 @@ use core::{marker::PhantomData, ptr::NonNull};
 
 use kernel::{bindings, page::PAGE_SHIFT, page::PAGE_SIZE};
 
-use super::{page::Mappable, vma::Mapping};
+use super::{page::Mappable, vma::Mapping, zap_guard::ZapGuard};
 
 /// A page fault in a mapping of a huge file, under the mmap read lock or the VMA's.
 ///
@@ -21,6 +21,8 @@ pub(crate) struct Fault<'a> {
     vmf: NonNull<bindings::vm_fault>,
     /// The page-table entry that the kernel wants: it maps `1 << level` base pages.
     level: u32,
+    /// Of the mapping, if it can have a PUD.
+    guard: Option<&'a ZapGuard>,
     _fault: PhantomData<&'a ()>,
 }
 
@@ -33,8 +35,16 @@ impl<'a> Fault<'a> {
         Self {
             vmf,
             level,
+            guard: None,
             _fault: PhantomData,
         }
+    }
+
+    /// The same in a mapping with that guard.
+    pub(super) fn with_guard(self, guard: &'a ZapGuard) -> Self {
+        let guard = Some(guard);
+        // INVARIANT: It is the same fault.
+        Self { guard, ..self }
     }
 
     /// The VMA.
@@ -122,26 +132,25 @@ impl<'a> Fault<'a> {
     /// if the kernel asks for one; where it does not, as THP is off for the mapping, a 1 GiB page is
     /// mapped base page by base page.
     pub(crate) fn insert(&self, page: &impl Mappable, writable: bool) -> Outcome {
-        let folio = page.folio();
-        // SAFETY: By the type invariant; the page is there while `page` is, and of that size.
-        Outcome(unsafe {
-            match (page.order(), self.level) {
-                (bindings::PMD_ORDER, _) => {
-                    bindings::vmf_insert_folio_pmd(self.vmf.as_ptr(), folio, writable)
-                }
-                (bindings::PUD_ORDER, bindings::PUD_ORDER) => {
-                    bindings::vmf_insert_folio_pud(self.vmf.as_ptr(), folio, writable)
-                }
-                (order, 0) => self.hand_over(page, order),
-                _ => bindings::vm_fault_reason_VM_FAULT_FALLBACK,
+        let (vmf, folio) = (self.vmf.as_ptr(), page.folio());
+        match (page.order(), self.level, self.guard) {
+            (bindings::PMD_ORDER, _, _) => {
+                // SAFETY: By the type invariant; the page is there while `page` is, of that size.
+                Outcome(unsafe { bindings::vmf_insert_folio_pmd(vmf, folio, writable) })
             }
-        })
+            (bindings::PUD_ORDER, bindings::PUD_ORDER, Some(guard)) => guard.insert(|| {
+                // SAFETY: As above.
+                Outcome(unsafe { bindings::vmf_insert_folio_pud(vmf, folio, writable) })
+            }),
+            (order, 0, _) => self.hand_over(page, order),
+            _ => Outcome::FALLBACK,
+        }
     }
 
     /// Lets the kernel map the base page at the fault's address.
-    fn hand_over(&self, page: &impl Mappable, order: u32) -> bindings::vm_fault_t {
+    fn hand_over(&self, page: &impl Mappable, order: u32) -> Outcome {
         let Some(base_index) = self.base_index_of_address() else {
-            return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
+            return Outcome::SIGBUS;
         };
         page.add_reference();
         // SAFETY: By the type invariant; the page has that many base pages, contiguous in the memory
@@ -150,7 +159,7 @@ impl<'a> Fault<'a> {
             let head: *mut bindings::page = page.folio().cast();
             (*self.vmf.as_ptr()).page = head.add(base_index & ((1 << order) - 1));
         }
-        0
+        Outcome(0)
     }
 }
 
@@ -160,6 +169,9 @@ pub(crate) struct Outcome(pub(super) bindings::vm_fault_t);
 impl Outcome {
     /// No page to be had here: the task gets SIGBUS.
     pub(crate) const SIGBUS: Self = Self(bindings::vm_fault_reason_VM_FAULT_SIGBUS);
+
+    /// Nothing was done: the access is to be tried again.
+    pub(super) const AGAIN: Self = Self(bindings::vm_fault_reason_VM_FAULT_NOPAGE);
 
     pub(super) const RETRY: Self = Self(bindings::vm_fault_reason_VM_FAULT_RETRY);
 

@@ -29,3 +29,4 @@ pub(crate) mod task;
 pub(crate) mod version;
 pub(crate) mod vm_ops;
 pub(crate) mod vma;
+mod zap_guard;

@@ -2,8 +2,9 @@
 
 //! What the kernel calls for mappings of huge files.
 //!
-//! Mirrors drivers/dax/device.c and `hugetlb_vm_ops`. Shared mappings keep nothing of their own:
-//! fork, split and unmap are the kernel's business alone. A private mapping is an object in
+//! Mirrors drivers/dax/device.c and `hugetlb_vm_ops`. Shared mappings of 2 MiB pages keep nothing of
+//! their own: fork, split and unmap are the kernel's business alone. Those of 1 GiB pages keep a
+//! guard for each VMA. A private mapping is an object in
 //! `vm_private_data` which its VMAs share; where a VMA is copied into another address space, which
 //! is fork, the copy gets an object of its own.
 
@@ -19,12 +20,14 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     sync::Arc,
+    types::ForeignOwnable,
 };
 
 use super::{
     chardev::MappedFile,
     fault::{Fault, Outcome},
     vma::{Mapping, MmId, NewMapping},
+    zap_guard::ZapGuard,
 };
 
 extern "C" {
@@ -47,21 +50,30 @@ pub(crate) enum Opened {
     Moved,
 }
 
-/// Makes it a shared mapping of a `T`, or a private one.
-pub(super) fn install<T: MappedFile>(mapping: &NewMapping<'_>, private: Option<Arc<T::Private>>) {
-    match private {
-        None => mapping.install(Operations::<T>::SHARED, ptr::null_mut()),
-        Some(private) => mapping.install(
+/// Makes it a mapping of `file`, if that lets it: a shared or a private one. Sleeps.
+pub(super) fn install<T: MappedFile>(mapping: &NewMapping<'_>, file: &T) -> Result {
+    let guard = if file.page_bytes() == PAGE_SIZE << bindings::PUD_ORDER {
+        // SAFETY: The mmap write lock is held while a mapping is being set up.
+        Some(unsafe { ZapGuard::new(mapping.mm(), mapping.start(), mapping.length()) }?)
+    } else {
+        None
+    };
+    match (file.map(mapping)?, guard) {
+        (Some(private), _) => mapping.install(
             Operations::<T>::PRIVATE,
             Arc::into_raw(private).cast_mut().cast(),
         ),
+        (None, Some(guard)) => mapping.install(Operations::<T>::GUARDED, guard.into_foreign()),
+        (None, None) => mapping.install(Operations::<T>::SHARED, ptr::null_mut()),
     }
+    Ok(())
 }
 
 /// The `vm_operations_struct`s of mappings of `T`.
 ///
-/// `vm_private_data` of a VMA with the second is an `Arc<T::Private>`'s pointer, or null where fork
-/// had no memory for one.
+/// `vm_private_data` of a VMA with the first is null. With the others it is a `KBox<ZapGuard>`'s
+/// pointer or an `Arc<T::Private>`'s, or null where there was no memory for one: of a VMA that was
+/// copied, by fork or when it was cut or moved.
 struct Operations<T>(PhantomData<T>);
 
 impl<T: MappedFile> Operations<T> {
@@ -71,6 +83,12 @@ impl<T: MappedFile> Operations<T> {
         may_split: Some(Self::may_split),
         pagesize: Some(Self::pagesize),
         ..pin_init::zeroed()
+    };
+
+    const GUARDED: &'static bindings::vm_operations_struct = &bindings::vm_operations_struct {
+        open: Some(Self::open_guarded),
+        close: Some(Self::close_guarded),
+        ..*Self::SHARED
     };
 
     const PRIVATE: &'static bindings::vm_operations_struct = &bindings::vm_operations_struct {
@@ -111,11 +129,20 @@ impl<T: MappedFile> Operations<T> {
             unsafe { rust_helper_vma_end_read(fault.vma().cast()) };
             return Outcome::RETRY;
         }
+        // SAFETY: The VMA is valid, and locked against whoever replaces this.
+        let data = unsafe { (*fault.vma()).vm_private_data };
         if !PRIVATE {
-            return file.fault(&fault);
+            // SAFETY: By the type's contract a shared mapping has a guard there or null; the VMA's
+            // lock keeps it.
+            return match unsafe { data.cast::<ZapGuard>().as_ref() } {
+                Some(guard) => file.fault(&fault.with_guard(guard)),
+                // A PUD is not safe without: base pages are.
+                None if level == bindings::PUD_ORDER => Outcome::FALLBACK,
+                None => file.fault(&fault),
+            };
         }
-        // SAFETY: The VMA is valid and, by the type's contract, holds that reference.
-        match unsafe { (*fault.vma()).vm_private_data.cast::<T::Private>().as_ref() } {
+        // SAFETY: By the type's contract the VMA holds that reference.
+        match unsafe { data.cast::<T::Private>().as_ref() } {
             Some(private) => file.fault_private(&fault, private),
             None => Outcome::SIGBUS,
         }
@@ -165,6 +192,34 @@ impl<T: MappedFile> Operations<T> {
     unsafe extern "C" fn pagesize(vma: *mut bindings::vm_area_struct) -> c_ulong {
         // SAFETY: The kernel holds the mmap lock.
         unsafe { Self::file(vma) }.page_bytes()
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel for a copy of a guarded mapping, with the mmap write lock held of
+    /// the address space that the copy is in.
+    unsafe extern "C" fn open_guarded(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: The kernel passes a valid VMA that nobody else can see or change yet.
+        let (copy, data) = unsafe {
+            let Some(vma) = NonNull::new(vma) else { return };
+            (Mapping::new(vma), &mut (*vma.as_ptr()).vm_private_data)
+        };
+        // SAFETY: The mmap write lock is held.
+        let guard = unsafe { ZapGuard::new(copy.mm(), copy.start(), copy.length()) };
+        // What is there is the other VMA's.
+        *data = guard.map_or(ptr::null_mut(), ForeignOwnable::into_foreign);
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel for a guarded mapping, which no page table shows any more.
+    unsafe extern "C" fn close_guarded(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: The kernel passes a valid VMA that it is about to free.
+        let data = unsafe { mem::replace(&mut (*vma).vm_private_data, ptr::null_mut()) };
+        if !data.is_null() {
+            // SAFETY: The VMA's guard, which is ours now.
+            drop(unsafe { Pin::<KBox<ZapGuard>>::from_foreign(data) });
+        }
     }
 
     /// # Safety

@@ -155,6 +155,10 @@ unsafe impl Send for MmId {}
 unsafe impl Sync for MmId {}
 
 impl MmId {
+    pub(super) fn as_ptr(self) -> *mut bindings::mm_struct {
+        self.0
+    }
+
     /// The current task's.
     pub(super) fn current() -> Self {
         // SAFETY: The current task is valid, and only it changes this.
