@@ -16,6 +16,7 @@ use crate::{
         fault_lock::FaultLock,
         page::Mappable,
         private_page::PrivatePage,
+        vm_ops::each_private,
         vma::{Mapping, NewMapping},
     },
     policy::{
@@ -63,10 +64,11 @@ impl HugeFile {
         match action {
             Action::MapOwn => {}
             Action::MapFile => {
+                private.show(index);
                 return self
                     .pages
                     .get(&lock)
-                    .map(|page| fault.insert(&*page, false))
+                    .map(|page| fault.insert(&*page, false));
             }
             Action::Fresh => {
                 let claim = private.claim(index);
@@ -76,10 +78,16 @@ impl HugeFile {
             }
             Action::CopyFile => {
                 let claim = private.claim(index);
-                let page = self.copy(&*self.pages.get(&lock)?, index, &place()?, claim)?;
+                let copy = self.copy(&*self.pages.get(&lock)?, index, &place()?, claim);
+                let Some(page) = copy else {
+                    // hugetlb maps the file's page before it looks for one to copy it to.
+                    private.show(index);
+                    return None;
+                };
                 // The file's page may be mapped here, to be read.
                 self.unmap(fault, private, index);
                 self.give(private, &mut lock, page, claim)?;
+                private.hide(index);
             }
             Action::CopyShared { may_rob } => {
                 let copy = self.copy(
@@ -109,11 +117,13 @@ impl HugeFile {
     pub(crate) fn fork_private(&self, parent: &Private, copy: Mapping<'_>) -> Result<Arc<Private>> {
         let range = self.range_of(copy);
         let child = Private::new(copy.mm(), self.new_map()?, None)?;
+        // Without memory for it, it matters only should the child be robbed.
+        let _ = child.show_as(parent, range);
         self.relatives.add(&child)?;
         let mut next = parent.pages.next(range.first);
         while let Some(index) = next.filter(|index| *index < range.end) {
             if !self.inherit(parent, &child, index, copy) {
-                child.rob();
+                child.rob(range);
             }
             next = index
                 .checked_add(1)
@@ -174,7 +184,7 @@ impl HugeFile {
             },
             in_file: self.pages.get(lock).is_some(),
             in_size: self.is_inside(lock.index()),
-            robbed: private.is_robbed(),
+            robbed: private.is_robbed(lock.index()),
             owner: private.is_owner(),
         }
     }
@@ -248,15 +258,15 @@ impl HugeFile {
     /// Takes the page that `private` shares from those it shares it with. Sleeps.
     fn rob_others(&self, private: &Private, lock: &mut FaultLock<'_>) {
         self.unmap_everywhere(lock.index());
-        self.relatives.take_pages(
+        self.take_private_pages(
             lock,
             |other, lock| {
                 let (mine, theirs) = (private.pages.get(lock), other.pages.get(lock));
                 !core::ptr::eq(private, other)
                     && matches!((mine, theirs), (Some(mine), Some(theirs)) if mine.is_same(&theirs))
             },
-            |other, page| {
-                other.rob();
+            |other, vma, page| {
+                other.rob(vma);
                 self.hstate.retire_private(page);
             },
         );
@@ -264,6 +274,27 @@ impl HugeFile {
             "no page for a copy on write: taken from forked processes, which get SIGBUS if they \
              touch it; a larger pool or nr_overcommit_hugepages avoids that (said once)\n"
         );
+    }
+
+    /// Takes the page at the locked index from each private mapping that has one and of which `which`
+    /// is true, in hugetlb's order; `taken` gets the mapping, the range of its VMA and the page.
+    /// Sleeps.
+    pub(crate) fn take_private_pages(
+        &self,
+        lock: &mut FaultLock<'_>,
+        which: impl Fn(&Private, &FaultLock<'_>) -> bool,
+        taken: impl FnMut(&Private, FileRange, PrivatePage),
+    ) {
+        let order = self.hstate.size().order();
+        let base_index = self.base_index(lock.index());
+        let in_order = |see: &mut dyn FnMut(&Private, FileRange)| {
+            each_private(self, base_index, |private, first, count| {
+                let first = first >> order;
+                let end = first.saturating_add(count >> order);
+                see(private, FileRange { first, end });
+            });
+        };
+        self.relatives.take_pages(lock, in_order, which, taken);
     }
 
     /// Makes sure that what `private` has had mapped at `index` is not mapped any more.

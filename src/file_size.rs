@@ -64,8 +64,7 @@ impl HugeFile {
             // Once more: until its page is gone a place can fault it in again.
             self.unmap_everywhere(index);
             self.drop_private_pages(&mut lock, no_surplus);
-            if let Some(page) = self.pages.remove(&mut lock) {
-                self.hstate.retire(page);
+            if self.drop_page(&mut lock) {
                 dropped = dropped.plus(PageCount::ONE);
             }
             from = index.saturating_add(1);
@@ -90,9 +89,7 @@ impl HugeFile {
             }
             self.unmap_everywhere(index);
             self.drop_private_pages(&mut lock, no_surplus);
-            if let Some(page) = self.pages.remove(&mut lock) {
-                self.hstate.retire(page);
-            }
+            self.drop_page(&mut lock);
             from = index;
         }
         Ok(())
@@ -115,15 +112,26 @@ impl HugeFile {
         Ok(())
     }
 
+    /// Takes the page at the locked index, which no page table shows any more, from the file. Whether
+    /// there was one.
+    fn drop_page(&self, lock: &mut FaultLock<'_>) -> bool {
+        let Some(page) = self.pages.remove(lock) else {
+            return false;
+        };
+        self.relatives.each(|private| private.hide(lock.index()));
+        self.hstate.retire(page);
+        true
+    }
+
     /// Takes the page at the locked index, which no page table shows any more, from all private
     /// mappings. `no_surplus`: as it was before the first of them, since hugetlb frees what it unmaps
     /// in the end.
     fn drop_private_pages(&self, lock: &mut FaultLock<'_>, no_surplus: bool) {
         let index = lock.index();
-        self.relatives.take_pages(
+        self.take_private_pages(
             lock,
             |_, _| true,
-            |private, page| self.drop_private_page(private, index, page, no_surplus),
+            |private, _, page| self.drop_private_page(private, index, page, no_surplus),
         );
     }
 

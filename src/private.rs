@@ -40,9 +40,6 @@ pub(crate) struct Private {
     pub(crate) pages: Pin<KBox<PageMap<PrivatePage>>>,
     /// Made with reservations, by the task that still has it.
     owner: bool,
-    /// It lost a page to the owner, or to a lack of memory at fork. What it does not have it will
-    /// not get any more: zeros would look like its data.
-    robbed: Atomic<bool>,
     book: Pin<KBox<Mutex<Book>>>,
 }
 
@@ -50,6 +47,12 @@ pub(crate) struct Private {
 struct Book {
     /// The pages that are reserved for it and that it has not taken.
     promised: Regions<KVVec<FileRange>>,
+    /// VMAs that lost a page to the owner, or to a lack of memory at fork. What is not there will not
+    /// come any more: zeros would look like their data.
+    robbed: Regions<KVVec<FileRange>>,
+    /// Where it has had the file's page mapped, and has it still as far as it can tell. hugetlb finds
+    /// those in the page tables, also where a VMA is robbed.
+    shown: Regions<KVVec<FileRange>>,
     coverage: Coverage<KVVec<FileRange>>,
 }
 
@@ -67,8 +70,13 @@ impl Private {
             make_room(&mut regions)?;
             regions.add(range).map_err(|_| ENOMEM)?;
         }
+        let mut robbed = Regions::new(KVVec::new());
+        // So that there is room for all of it in the end.
+        make_room(&mut robbed)?;
         let book = Book {
             promised: regions,
+            robbed,
+            shown: Regions::new(KVVec::new()),
             coverage: Coverage::new(KVVec::new()),
         };
         static MADE: Atomic<usize> = Atomic::new(0);
@@ -77,7 +85,6 @@ impl Private {
             serial: MADE.fetch_add(1, Relaxed),
             pages,
             owner,
-            robbed: Atomic::new(false),
             book: KBox::pin_init(new_mutex!(book, "rust_hugetlb::Private"), GFP_KERNEL)?,
         };
         Ok(Arc::new(this, GFP_KERNEL)?)
@@ -93,14 +100,63 @@ impl Private {
         self.owner
     }
 
-    /// Whether pages were taken from it.
-    pub(crate) fn is_robbed(&self) -> bool {
-        self.robbed.load(Relaxed)
+    /// Whether a page that it does not have at `index` is not for it any more. Under the fault lock
+    /// of `index`.
+    pub(crate) fn is_robbed(&self, index: usize) -> bool {
+        let book = self.book.lock();
+        book.robbed.contains(index) && !book.shown.contains(index)
     }
 
-    /// A page was taken from it, or could not be given to it.
-    pub(crate) fn rob(&self) {
-        self.robbed.store(true, Relaxed);
+    /// A page was taken from its VMA of `range`, or could not be given to it. Sleeps.
+    pub(crate) fn rob(&self, range: FileRange) {
+        let mut book = self.book.lock();
+        let range = match make_room(&mut book.robbed) {
+            Ok(()) => range,
+            Err(_) => FileRange::from(0),
+        };
+        // There is room, if not for one more then for one.
+        let _ = book.robbed.add(range);
+    }
+
+    /// It has the file's page mapped at `index`. Under the fault lock of `index`; sleeps.
+    pub(crate) fn show(&self, index: usize) {
+        let mut book = self.book.lock();
+        // Without room it is not known, and a mapping that is robbed loses that page, too.
+        if make_room(&mut book.shown).is_ok() {
+            let _ = book.shown.add(FileRange::only(index));
+        }
+    }
+
+    /// It has the file's page mapped at `index` no more. Under the fault lock of `index`; sleeps.
+    pub(crate) fn hide(&self, index: usize) {
+        let mut book = self.book.lock();
+        if !book.shown.contains(index) {
+            return;
+        }
+        let range = match make_room(&mut book.shown) {
+            Ok(()) => FileRange::only(index),
+            Err(_) => FileRange::from(0),
+        };
+        // All of it takes no room.
+        let _ = book.shown.remove(range);
+    }
+
+    /// A fork gives it the page tables of `parent` for `range`. Sleeps.
+    pub(crate) fn show_as(&self, parent: &Self, range: FileRange) -> Result {
+        let mut shown = KVVec::new();
+        shown.extend_from_slice(parent.book.lock().shown.ranges(), GFP_KERNEL)?;
+        let mut book = self.book.lock();
+        for part in &shown {
+            let part = FileRange {
+                first: part.first.max(range.first),
+                end: part.end.min(range.end),
+            };
+            if part.first < part.end {
+                make_room(&mut book.shown)?;
+                book.shown.add(part).map_err(|_| ENOMEM)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether two of its VMAs may map the same page.

@@ -11,9 +11,10 @@
 use core::{cell::UnsafeCell, ptr::NonNull};
 
 use kernel::{
-    bindings, c_str,
+    bindings, c_str, container_of,
     error::{from_err_ptr, to_result, Result},
     ffi::{c_int, c_ulong, c_void},
+    page::PAGE_SHIFT,
     prelude::*,
     sync::Arc,
 };
@@ -136,11 +137,51 @@ impl Host {
         unsafe { bindings::unmap_mapping_pages(self.mapping(), base_index, count, true) };
     }
 
+    /// Shows `each` the VMAs of the file that have the base page at `base_index`, in the order in
+    /// which hugetlb looks at its own (`mapping_rmap_tree_foreach`). They are linked and their ranges
+    /// do not change meanwhile; `each` may not sleep for memory, as reclaim takes such locks.
+    pub(super) fn each_vma(
+        &self,
+        base_index: usize,
+        mut each: impl FnMut(&bindings::vm_area_struct),
+    ) {
+        let mapping = self.mapping();
+        // SAFETY: By the type invariant the mapping is valid. Under the lock, nobody changes the tree
+        // of its VMAs, whose nodes are parts of them.
+        unsafe {
+            bindings::down_read(&raw mut (*mapping).i_mmap_rwsem);
+            let mut node = (*mapping).i_mmap.rb_leftmost;
+            while !node.is_null() {
+                let vma = &*container_of!(node, bindings::vm_area_struct, shared.rb);
+                // By their starts.
+                if vma.vm_pgoff > base_index {
+                    break;
+                }
+                if base_index - vma.vm_pgoff < pages_of(vma) {
+                    each(vma);
+                }
+                node = bindings::rb_next(node);
+            }
+            bindings::up_read(&raw mut (*mapping).i_mmap_rwsem);
+        }
+    }
+
     /// What `file->f_mapping` and `folio->mapping` point to.
     pub(super) fn mapping(&self) -> *mut bindings::address_space {
         // SAFETY: By the type invariant.
         unsafe { (*self.inode.as_ptr()).i_mapping }
     }
+}
+
+/// The length of a VMA, in base pages.
+///
+/// # Safety
+///
+/// The VMA must be linked and its range may not change.
+pub(super) unsafe fn pages_of(vma: &bindings::vm_area_struct) -> usize {
+    // SAFETY: The union has no other user in a VMA that is linked.
+    let range = unsafe { vma.__bindgen_anon_1.__bindgen_anon_1 };
+    range.vm_end.saturating_sub(range.vm_start) >> PAGE_SHIFT
 }
 
 impl Drop for Host {

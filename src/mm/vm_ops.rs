@@ -26,6 +26,7 @@ use kernel::{
 use super::{
     chardev::MappedFile,
     fault::{Fault, Outcome},
+    host::pages_of,
     vma::{Mapping, MmId, NewMapping},
     zap_guard::ZapGuard,
 };
@@ -67,6 +68,26 @@ pub(super) fn install<T: MappedFile>(mapping: &NewMapping<'_>, file: &T) -> Resu
         (None, None) => mapping.install(Operations::<T>::SHARED, ptr::null_mut()),
     }
     Ok(())
+}
+
+/// Shows `each` the private mappings that have the base page at `base_index`: what a VMA of theirs
+/// keeps, and its first base page and their number. See [`Host::each_vma`] for the order, and for what
+/// `each` may do.
+///
+/// [`Host::each_vma`]: super::host::Host::each_vma
+pub(crate) fn each_private<T: MappedFile>(
+    file: &T,
+    base_index: usize,
+    mut each: impl FnMut(&T::Private, usize, usize),
+) {
+    file.host().each_vma(base_index, |vma| {
+        // SAFETY: VMAs of this host are those that `install` set up for a `T`: what they keep is null
+        // for shared ones. It is taken away when the VMA is not linked any more.
+        if let Some(private) = unsafe { vma.vm_private_data.cast::<T::Private>().as_ref() } {
+            // SAFETY: As `each_vma` promises.
+            each(private, vma.vm_pgoff, unsafe { pages_of(vma) });
+        }
+    });
 }
 
 /// The `vm_operations_struct`s of mappings of `T`.
