@@ -121,16 +121,17 @@ scenario() {
 	count_ktap "kernel $release" "$log"
 }
 
-# differential RELEASE NODE-SIZES STEPS [OPTION]: random operations on both pools, and what
-# an operator does to the files; with four nodes, the scenario that needs them.
+# differential RELEASE NODE-SIZES STEPS [OPTION]: random operations on both pools, once with shared
+# mappings only and once with private ones among them, and what an operator does to the files; with
+# four nodes, the scenario that needs them.
 differential() {
 	local release=$1 sizes=$2 steps=$3 status=0 log
 	local where="kernel $release, nodes of $sizes, $steps random steps"
-	local programs=("differential --steps $steps ${4:-}" operator)
+	local programs=("differential --steps $steps ${4:-}" "differential --private --steps $steps ${4:-}" operator)
 	[[ $sizes != *,*,*,* ]] || programs+=(four-nodes)
 	log=$out/$release-differential-${sizes//,/-}
 	step "differential tests: $where"
-	qemu/run --kernel "$release" --nodes "$sizes" --time-limit "$((900 + steps))" --log "$log.kernel" \
+	qemu/run --kernel "$release" --nodes "$sizes" --time-limit "$((900 + 2 * steps))" --log "$log.kernel" \
 		--add build/user/differential:/tests --add scripts/guest-programs.sh:/guest-programs.sh \
 		-- /guest-programs.sh "${programs[@]}" </dev/null >"$log.ktap" || status=$?
 	count_ktap "$where" "$log.ktap"

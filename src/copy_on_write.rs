@@ -258,15 +258,16 @@ impl HugeFile {
     /// Takes the page that `private` shares from those it shares it with. Sleeps.
     fn rob_others(&self, private: &Private, lock: &mut FaultLock<'_>) {
         self.unmap_everywhere(lock.index());
-        self.take_private_pages(
+        let index = lock.index();
+        self.relatives.take_pages(
             lock,
             |other, lock| {
                 let (mine, theirs) = (private.pages.get(lock), other.pages.get(lock));
                 !core::ptr::eq(private, other)
                     && matches!((mine, theirs), (Some(mine), Some(theirs)) if mine.is_same(&theirs))
             },
-            |other, vma, page| {
-                other.rob(vma);
+            |other, page| {
+                other.rob(self.vma_at(other, index));
                 self.hstate.retire_private(page);
             },
         );
@@ -276,25 +277,30 @@ impl HugeFile {
         );
     }
 
-    /// Takes the page at the locked index from each private mapping that has one and of which `which`
-    /// is true, in hugetlb's order; `taken` gets the mapping, the range of its VMA and the page.
-    /// Sleeps.
-    pub(crate) fn take_private_pages(
-        &self,
-        lock: &mut FaultLock<'_>,
-        which: impl Fn(&Private, &FaultLock<'_>) -> bool,
-        taken: impl FnMut(&Private, FileRange, PrivatePage),
-    ) {
-        let order = self.hstate.size().order();
-        let base_index = self.base_index(lock.index());
-        let in_order = |see: &mut dyn FnMut(&Private, FileRange)| {
-            each_private(self, base_index, |private, first, count| {
-                let first = first >> order;
-                let end = first.saturating_add(count >> order);
-                see(private, FileRange { first, end });
-            });
-        };
-        self.relatives.take_pages(lock, in_order, which, taken);
+    /// Shows `see` what VMAs of private mappings have of `range`, in hugetlb's order. It may not sleep
+    /// for memory.
+    pub(crate) fn each_linked(&self, range: FileRange, mut see: impl FnMut(&Private, FileRange)) {
+        let size = self.hstate.size();
+        let base = |index: usize| index.saturating_mul(size.base_pages());
+        each_private(self, base(range.first)..base(range.end), |private, vma| {
+            let vma = FileRange {
+                first: vma.start >> size.order(),
+                end: vma.end >> size.order(),
+            };
+            see(private, vma);
+        });
+    }
+
+    /// The VMA that has `index` in `private`. All, if that is not linked: of a child that is being
+    /// forked.
+    fn vma_at(&self, private: &Private, index: usize) -> FileRange {
+        let mut found = FileRange::from(0);
+        self.each_linked(FileRange::only(index), |linked, vma| {
+            if core::ptr::eq(linked, private) {
+                found = vma;
+            }
+        });
+        found
     }
 
     /// Makes sure that what `private` has had mapped at `index` is not mapped any more.

@@ -53,17 +53,17 @@ impl HugeFile {
         let _shape = self.shape.lock();
         self.check_growth(size)?;
         self.set_size_to(size);
-        let no_surplus = self.hstate.has_no_surplus();
         // A fault that began before would put a page past the end, where nobody looks any more.
         self.hstate.fault_locks().wait_for_holders();
         self.host.unmap(self.base_index(size), 0);
+        self.drop_linked_pages(FileRange::from(size));
         let mut dropped = PageCount::ZERO;
         let mut from = size;
         while let Some(index) = self.next_page(from) {
             let mut lock = self.pages.lock(index);
             // Once more: until its page is gone a place can fault it in again.
             self.unmap_everywhere(index);
-            self.drop_private_pages(&mut lock, no_surplus);
+            self.drop_private_pages(&mut lock);
             if self.drop_page(&mut lock) {
                 dropped = dropped.plus(PageCount::ONE);
             }
@@ -79,7 +79,7 @@ impl HugeFile {
 
     fn punch_hole(&self, range: FileRange) -> Result {
         let _shape = self.shape.lock();
-        let no_surplus = self.hstate.has_no_surplus();
+        self.drop_linked_pages(range);
         let mut from = range.first;
         while let Some(index) = self.next_page(from).filter(|index| *index < range.end) {
             let mut lock = self.pages.lock(index);
@@ -88,7 +88,7 @@ impl HugeFile {
                 self.charge.forget(FileRange::only(index))?;
             }
             self.unmap_everywhere(index);
-            self.drop_private_pages(&mut lock, no_surplus);
+            self.drop_private_pages(&mut lock);
             self.drop_page(&mut lock);
             from = index;
         }
@@ -123,15 +123,57 @@ impl HugeFile {
         true
     }
 
-    /// Takes the page at the locked index, which no page table shows any more, from all private
-    /// mappings. `no_surplus`: as it was before the first of them, since hugetlb frees what it unmaps
-    /// in the end.
-    fn drop_private_pages(&self, lock: &mut FaultLock<'_>, no_surplus: bool) {
+    /// Takes the pages of `range` from all private mappings, VMA by VMA, as `hugetlb_vmdelete_list`
+    /// does: who is the last to have a page, and whether there is surplus then, decides on the owner's
+    /// promise. Without memory for that, and should there be more by then, they are left.
+    fn drop_linked_pages(&self, range: FileRange) {
+        let Ok(linked) = self.linked(range) else {
+            return;
+        };
+        for (serial, vma) in &linked {
+            let Some(private) = self.relatives.get(*serial) else {
+                continue;
+            };
+            // hugetlb frees what it unmaps when it is through with a VMA.
+            let no_surplus = self.hstate.has_no_surplus();
+            let mut next = private.pages.next(vma.first);
+            while let Some(index) = next.filter(|index| *index < vma.end) {
+                let mut lock = self.pages.lock(index);
+                self.unmap_everywhere(index);
+                if let Some(page) = private.pages.remove(&mut lock) {
+                    self.drop_private_page(&private, index, page, no_surplus);
+                }
+                next = index
+                    .checked_add(1)
+                    .and_then(|from| private.pages.next(from));
+            }
+        }
+    }
+
+    /// What VMAs of private mappings have of `range`, and the mappings' serials.
+    fn linked(&self, range: FileRange) -> Result<KVVec<(usize, FileRange)>> {
+        let mut count = 0;
+        self.each_linked(range, |_, _| count += 1);
+        let mut linked = KVVec::with_capacity(count, GFP_KERNEL)?;
+        self.each_linked(range, |private, vma| {
+            let part = FileRange {
+                first: vma.first.max(range.first),
+                end: vma.end.min(range.end),
+            };
+            let _ = linked.push_within_capacity((private.serial(), part));
+        });
+        Ok(linked)
+    }
+
+    /// Takes the page at the locked index, which no page table shows any more, from the private
+    /// mappings that still have one.
+    fn drop_private_pages(&self, lock: &mut FaultLock<'_>) {
         let index = lock.index();
-        self.take_private_pages(
+        let no_surplus = self.hstate.has_no_surplus();
+        self.relatives.take_pages(
             lock,
             |_, _| true,
-            |private, _, page| self.drop_private_page(private, index, page, no_surplus),
+            |private, page| self.drop_private_page(private, index, page, no_surplus),
         );
     }
 

@@ -8,7 +8,7 @@
 //! treats regular files as files of a filesystem. They live in a pseudo filesystem that cannot be
 //! mounted (fs/libfs.c; compare fs/anon_inodes.c).
 
-use core::{cell::UnsafeCell, ptr::NonNull};
+use core::{cell::UnsafeCell, ops::Range, ptr::NonNull};
 
 use kernel::{
     bindings, c_str, container_of,
@@ -137,12 +137,12 @@ impl Host {
         unsafe { bindings::unmap_mapping_pages(self.mapping(), base_index, count, true) };
     }
 
-    /// Shows `each` the VMAs of the file that have the base page at `base_index`, in the order in
+    /// Shows `each` the VMAs of the file that have a part of `range`, in base pages, in the order in
     /// which hugetlb looks at its own (`mapping_rmap_tree_foreach`). They are linked and their ranges
     /// do not change meanwhile; `each` may not sleep for memory, as reclaim takes such locks.
     pub(super) fn each_vma(
         &self,
-        base_index: usize,
+        range: Range<usize>,
         mut each: impl FnMut(&bindings::vm_area_struct),
     ) {
         let mapping = self.mapping();
@@ -154,10 +154,10 @@ impl Host {
             while !node.is_null() {
                 let vma = &*container_of!(node, bindings::vm_area_struct, shared.rb);
                 // By their starts.
-                if vma.vm_pgoff > base_index {
+                if vma.vm_pgoff >= range.end {
                     break;
                 }
-                if base_index - vma.vm_pgoff < pages_of(vma) {
+                if vma.vm_pgoff.saturating_add(pages_of(vma)) > range.start {
                     each(vma);
                 }
                 node = bindings::rb_next(node);

@@ -11,6 +11,7 @@
 use core::{
     marker::PhantomData,
     mem::{self, ManuallyDrop},
+    ops::Range,
     ptr::{self, NonNull},
 };
 
@@ -70,22 +71,23 @@ pub(super) fn install<T: MappedFile>(mapping: &NewMapping<'_>, file: &T) -> Resu
     Ok(())
 }
 
-/// Shows `each` the private mappings that have the base page at `base_index`: what a VMA of theirs
-/// keeps, and its first base page and their number. See [`Host::each_vma`] for the order, and for what
-/// `each` may do.
+/// Shows `each` the VMAs of private mappings that have a part of `range`, in base pages: what they
+/// keep, and what they have of the file. See [`Host::each_vma`] for the order, and for what `each` may
+/// do.
 ///
 /// [`Host::each_vma`]: super::host::Host::each_vma
 pub(crate) fn each_private<T: MappedFile>(
     file: &T,
-    base_index: usize,
-    mut each: impl FnMut(&T::Private, usize, usize),
+    range: Range<usize>,
+    mut each: impl FnMut(&T::Private, Range<usize>),
 ) {
-    file.host().each_vma(base_index, |vma| {
+    file.host().each_vma(range, |vma| {
         // SAFETY: VMAs of this host are those that `install` set up for a `T`: what they keep is null
         // for shared ones. It is taken away when the VMA is not linked any more.
         if let Some(private) = unsafe { vma.vm_private_data.cast::<T::Private>().as_ref() } {
             // SAFETY: As `each_vma` promises.
-            each(private, vma.vm_pgoff, unsafe { pages_of(vma) });
+            let pages = unsafe { pages_of(vma) };
+            each(private, vma.vm_pgoff..vma.vm_pgoff.saturating_add(pages));
         }
     });
 }

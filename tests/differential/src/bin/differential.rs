@@ -79,7 +79,7 @@ fn options() -> Options {
             Arg::new("private")
                 .long("private")
                 .action(ArgAction::SetTrue)
-                .help("Have private mappings, too (README.md: some differences are known)"),
+                .help("Have private mappings, too, about as many as shared ones"),
         )
         .get_matches();
     let get = |name: &str| matches.get_one::<u64>(name).copied();

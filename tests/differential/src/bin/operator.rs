@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use differential::ktap::run_on_pair;
-use differential::scenario::{files, requests, reserved, writers};
+use differential::scenario::{files, relatives, requests, reserved, writers};
 
 fn main() -> ExitCode {
     run_on_pair(&[
@@ -17,6 +17,18 @@ fn main() -> ExitCode {
         ("files::access", |_, machine| files::access(machine)),
         ("reserved::survive_zero", |pair, _| {
             reserved::survive_zero(pair)
+        }),
+        ("relatives::one_vma_is_robbed", |pair, _| {
+            relatives::one_vma_is_robbed(pair)
+        }),
+        ("relatives::the_robbed_keep_file_pages", |pair, _| {
+            relatives::the_robbed_keep_file_pages(pair)
+        }),
+        ("relatives::a_moved_owner_is_last", |pair, _| {
+            relatives::a_moved_owner_is_last(pair)
+        }),
+        ("relatives::surplus_ends_with_the_first", |pair, _| {
+            relatives::surplus_ends_with_the_first(pair)
         }),
         ("requests::refused_alike", |_, _| requests::refused_alike()),
         ("writers::killed", writers::killed),

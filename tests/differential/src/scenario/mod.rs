@@ -4,6 +4,7 @@
 
 pub mod files;
 pub mod nodes;
+pub mod relatives;
 pub mod requests;
 pub mod reserved;
 pub mod script;
