@@ -143,7 +143,7 @@ impl Host {
     pub(super) fn each_vma(
         &self,
         range: Range<usize>,
-        mut each: impl FnMut(&bindings::vm_area_struct),
+        mut each: impl FnMut(*const bindings::vm_area_struct),
     ) {
         let mapping = self.mapping();
         // SAFETY: By the type invariant the mapping is valid. Under the lock, nobody changes the tree
@@ -152,12 +152,13 @@ impl Host {
             bindings::down_read(&raw mut (*mapping).i_mmap_rwsem);
             let mut node = (*mapping).i_mmap.rb_leftmost;
             while !node.is_null() {
-                let vma = &*container_of!(node, bindings::vm_area_struct, shared.rb);
+                let vma = container_of!(node, bindings::vm_area_struct, shared.rb).cast_const();
                 // By their starts.
-                if vma.vm_pgoff >= range.end {
+                let first = (*vma).vm_pgoff;
+                if first >= range.end {
                     break;
                 }
-                if vma.vm_pgoff.saturating_add(pages_of(vma)) > range.start {
+                if first.saturating_add(pages_of(vma)) > range.start {
                     each(vma);
                 }
                 node = bindings::rb_next(node);
@@ -177,10 +178,10 @@ impl Host {
 ///
 /// # Safety
 ///
-/// The VMA must be linked and its range may not change.
-pub(super) unsafe fn pages_of(vma: &bindings::vm_area_struct) -> usize {
-    // SAFETY: The union has no other user in a VMA that is linked.
-    let range = unsafe { vma.__bindgen_anon_1.__bindgen_anon_1 };
+/// The VMA must be valid and its range may not change.
+pub(super) unsafe fn pages_of(vma: *const bindings::vm_area_struct) -> usize {
+    // SAFETY: By the caller's promise; the union has no other user in a VMA that is in use.
+    let range = unsafe { (*vma).__bindgen_anon_1.__bindgen_anon_1 };
     range.vm_end.saturating_sub(range.vm_start) >> PAGE_SHIFT
 }
 

@@ -82,12 +82,13 @@ pub(crate) fn each_private<T: MappedFile>(
     mut each: impl FnMut(&T::Private, Range<usize>),
 ) {
     file.host().each_vma(range, |vma| {
+        // SAFETY: As `each_vma` promises, it is valid, and its range does not change.
+        let (data, first, pages) =
+            unsafe { ((*vma).vm_private_data, (*vma).vm_pgoff, pages_of(vma)) };
         // SAFETY: VMAs of this host are those that `install` set up for a `T`: what they keep is null
         // for shared ones. It is taken away when the VMA is not linked any more.
-        if let Some(private) = unsafe { vma.vm_private_data.cast::<T::Private>().as_ref() } {
-            // SAFETY: As `each_vma` promises.
-            let pages = unsafe { pages_of(vma) };
-            each(private, vma.vm_pgoff..vma.vm_pgoff.saturating_add(pages));
+        if let Some(private) = unsafe { data.cast::<T::Private>().as_ref() } {
+            each(private, first..first.saturating_add(pages));
         }
     });
 }
