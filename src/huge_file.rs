@@ -69,7 +69,7 @@ pub(crate) struct HugeFile {
 impl HugeFile {
     /// An empty file. Sleeps.
     fn new(front: &Front) -> Result<Arc<Self>> {
-        let host = Host::new(front.fs.clone(), front.hstate.size().needs_dax())?;
+        let host = Host::new(front.fs.clone(), front.hstate.size().order())?;
         let this = Self {
             shape: KBox::pin_init(new_mutex!((), "rust_hugetlb::HugeFile::shape"), GFP_KERNEL)?,
             size: Atomic::new(0),

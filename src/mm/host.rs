@@ -27,6 +27,17 @@ const MAGIC: c_ulong = 0x5248_544c;
 /// alone, as it does hugetlb's: its hints would cost faults, and the pages cannot move.
 const NOT_MIGRATABLE: bindings::gfp_t = bindings::GFP_KERNEL | 1 << bindings::___GFP_DMA_BIT;
 
+/// The least and the largest order of a mapping's folios: madvise (MADV_COLD, MADV_PAGEOUT) of a part
+/// would split a page if it could, and warns where it cannot because that is too large.
+fn whole_pages(order: u32) -> c_ulong {
+    let (least, largest) = (
+        bindings::mapping_flags_AS_FOLIO_ORDER_MIN,
+        bindings::mapping_flags_AS_FOLIO_ORDER_MAX,
+    );
+    let order = order as c_ulong;
+    order << least | order << largest
+}
+
 extern "C" {
     /// fs/libfs.c; include/linux/pseudo_fs.h is not among the headers that bindings are made of.
     fn init_pseudo(fc: *mut bindings::fs_context, magic: c_ulong) -> *mut c_void;
@@ -103,19 +114,21 @@ unsafe impl Send for Host {}
 unsafe impl Sync for Host {}
 
 impl Host {
-    /// A new inode without pages. `dax`: its mappings may have entries larger than 2 MiB, which the
-    /// kernel asks for in DAX mappings only. Sleeps.
-    pub(crate) fn new(fs: Arc<PseudoFs>, dax: bool) -> Result<Self> {
+    /// A new inode without pages, for those of `1 << order` base pages. The kernel asks for entries
+    /// larger than 2 MiB in DAX mappings only. Sleeps.
+    pub(crate) fn new(fs: Arc<PseudoFs>, order: u32) -> Result<Self> {
         // SAFETY: By `PseudoFs`'s invariant.
         let inode = from_err_ptr(unsafe { bindings::alloc_anon_inode((*fs.0.as_ptr()).mnt_sb) })?;
         let inode = NonNull::new(inode).ok_or(ENOMEM)?;
         // SAFETY: Nobody else knows the inode yet.
         unsafe {
             (*inode.as_ptr()).i_mode |= bindings::S_IFCHR as bindings::umode_t;
-            if dax {
+            if order > bindings::PMD_ORDER {
                 (*inode.as_ptr()).i_flags |= bindings::S_DAX;
             }
-            (*(*inode.as_ptr()).i_mapping).gfp_mask = NOT_MIGRATABLE;
+            let mapping = &mut *(*inode.as_ptr()).i_mapping;
+            mapping.gfp_mask = NOT_MIGRATABLE;
+            mapping.flags |= whole_pages(order);
         }
         // INVARIANT: alloc_anon_inode returned a reference, which is ours.
         Ok(Self { inode, _fs: fs })

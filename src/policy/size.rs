@@ -43,11 +43,6 @@ impl HugeSize {
         1 << self.order()
     }
 
-    /// Whether the kernel offers its page-table entry to DAX mappings only.
-    pub const fn needs_dax(self) -> bool {
-        matches!(self, Self::Size1G)
-    }
-
     /// Whether mremap can move its page-table entry.
     pub const fn is_movable(self) -> bool {
         matches!(self, Self::Size2M)

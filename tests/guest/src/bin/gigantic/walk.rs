@@ -211,7 +211,8 @@ pub fn under_threads_that_touch() -> Check {
                 walk(&map).map_err(|Fail(why)| Fail(format!("{what}: {why}")))
             })
         })?;
-        marked_in_one_entry(&map, 0, 1)?;
+        // Perhaps in base pages by now (DEVIATIONS.md).
+        map.marked(0, 1)?;
         resident.grew_by(PAGE)?;
         drop(map);
         resident.grew_by(0)
@@ -224,7 +225,8 @@ pub fn dropped_under_threads_that_touch() -> Check {
         let resident = Resident::now()?;
         let map = marked_map()?;
         while_touched(&map, 4000, || advise(&map, libc::MADV_DONTNEED))?;
-        marked_in_one_entry(&map, 0, 1)?;
+        // Perhaps in base pages by now (DEVIATIONS.md).
+        map.marked(0, 1)?;
         resident.grew_by(PAGE)?;
         drop(map);
         resident.grew_by(0)
