@@ -52,16 +52,22 @@ pub(crate) enum Opened {
     Moved,
 }
 
+/// Whether mappings of `file` have 1 GiB entries, and so guards; such a file has no private ones.
+fn is_guarded(file: &impl MappedFile) -> bool {
+    file.page_bytes() == PAGE_SIZE << bindings::PUD_ORDER
+}
+
 /// Makes it a mapping of `file`, if that lets it: a shared or a private one. Sleeps.
 pub(super) fn install<T: MappedFile>(mapping: &NewMapping<'_>, file: &T) -> Result {
-    let guard = if file.page_bytes() == PAGE_SIZE << bindings::PUD_ORDER {
+    let guard = if is_guarded(file) {
         // SAFETY: The mmap write lock is held while a mapping is being set up.
         Some(unsafe { ZapGuard::new(mapping.mm(), mapping.start(), mapping.length()) }?)
     } else {
         None
     };
     match (file.map(mapping)?, guard) {
-        (Some(private), _) => mapping.install(
+        (Some(_), Some(_)) => return Err(EINVAL),
+        (Some(private), None) => mapping.install(
             Operations::<T>::PRIVATE,
             Arc::into_raw(private).cast_mut().cast(),
         ),
@@ -81,12 +87,15 @@ pub(crate) fn each_private<T: MappedFile>(
     range: Range<usize>,
     mut each: impl FnMut(&T::Private, Range<usize>),
 ) {
+    if is_guarded(file) {
+        return;
+    }
     file.host().each_vma(range, |vma| {
         // SAFETY: As `each_vma` promises, it is valid, and its range does not change.
         let (data, first, pages) =
             unsafe { ((*vma).vm_private_data, (*vma).vm_pgoff, pages_of(vma)) };
-        // SAFETY: VMAs of this host are those that `install` set up for a `T`: what they keep is null
-        // for shared ones. It is taken away when the VMA is not linked any more.
+        // SAFETY: VMAs of this host are those that `install` set up for a `T`: without guards, what
+        // they keep is null for shared ones. It is taken away when the VMA is not linked any more.
         if let Some(private) = unsafe { data.cast::<T::Private>().as_ref() } {
             each(private, first..first.saturating_add(pages));
         }
