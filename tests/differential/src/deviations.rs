@@ -3,13 +3,15 @@
 //! The one place that knows of differences which are allowed (DEVIATIONS.md), and of slips of
 //! hugetlb's that would ruin what comes after: what is not tried, and what counts as the same.
 
+use std::fs;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use crate::advice::Advice;
 use crate::backend::Knob;
 use crate::counters::Counters;
 use crate::maps::{Area, Maps};
-use crate::op::{Move, Op, Skew, Way};
+use crate::op::{Move, Op, Sharing, Skew, Way};
 use crate::outcome::Event;
 use crate::touch::Access;
 
@@ -37,8 +39,37 @@ pub struct Subject<'a> {
     pub maps: &'a Maps,
     /// Whether a page is in a private mapping that was made with reservations, here or by a parent.
     pub reserved: &'a [bool],
-    /// Whether there is no other process.
-    pub alone: bool,
+    /// The mappings of all processes.
+    pub family: &'a [Maps],
+}
+
+impl Subject<'_> {
+    fn is_alone(&self) -> bool {
+        self.family.len() == 1
+    }
+
+    /// Whether somebody has a private mapping that begins elsewhere in its file than one would whose
+    /// page `page` were the file's page `in_file`.
+    fn has_askew(&self, page: usize, in_file: u64) -> bool {
+        let start = |page: usize, in_file: u64| (page as u64).wrapping_sub(in_file);
+        self.family
+            .iter()
+            .flat_map(Maps::areas)
+            .filter(|area| area.is_private())
+            .any(|area| start(area.pages.start, area.first()) != start(page, in_file))
+    }
+}
+
+/// Whether this kernel's hugetlb may take a page from the wrong mapping: before 7.3, when a page is
+/// taken from the other private mappings of a file, it is looked for in all of them at the address
+/// that it has in the owner's. If that is another mapping's, that one loses it, and no SIGBUS tells.
+fn robs_at_the_owners_address() -> bool {
+    static ANSWER: LazyLock<bool> = LazyLock::new(|| {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let mut numbers = release.split('.').map(|number| number.parse::<u32>().ok());
+        matches!((numbers.next(), numbers.next()), (Some(Some(major)), Some(Some(minor))) if (major, minor) < (7, 3))
+    });
+    *ANSWER
 }
 
 /// Whether an operation is not tried.
@@ -60,7 +91,12 @@ pub fn left_out(op: &Op, on: &Subject<'_>) -> bool {
         // It tells what is in the page tables. The module empties entries where hugetlb does not: all
         // of a private mapping at fork, all of a page of the file where a private copy changes. The
         // next touch enters them again.
-        Op::Mincore { .. } => !on.alone || on.maps.areas().iter().any(Area::is_private),
+        Op::Mincore { .. } => !on.is_alone() || on.maps.areas().iter().any(Area::is_private),
+        Op::Map(new) => {
+            robs_at_the_owners_address()
+                && new.sharing == Sharing::Private
+                && on.has_askew(new.place.number(), new.first)
+        }
         Op::Move(made) => move_left_out(made, on),
         _ => false,
     }
@@ -87,6 +123,9 @@ fn move_left_out(made: &Move, on: &Subject<'_>) -> bool {
     let Some(area) = on.maps.around(from.clone()) else {
         return true;
     };
+    if area.is_private() && robs_at_the_owners_address() && to.number() != from.start {
+        return true;
+    }
     // What is under the target goes first. Should it be the rest of the same mapping, that is then
     // no part of what is moved.
     let target = to.pages(made.count).span();

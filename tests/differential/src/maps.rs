@@ -26,6 +26,11 @@ impl Area {
         self.perms.ends_with('p')
     }
 
+    /// The file's page that it begins at.
+    pub fn first(&self) -> u64 {
+        self.offset / HUGE as u64
+    }
+
     /// Whether it may be written to.
     pub fn is_writable(&self) -> bool {
         self.perms.contains('w')
@@ -111,7 +116,7 @@ impl fmt::Display for Maps {
             let (map, first) = (start / SLOT_PAGES, start % SLOT_PAGES);
             let comma = if index == 0 { "" } else { ", " };
             write!(f, "{comma}{map} {first} {} {}", end - start, area.perms)?;
-            write!(f, " from {:#x}", area.offset / HUGE as u64)?;
+            write!(f, " from {:#x}", area.first())?;
         }
         Ok(())
     }

@@ -66,13 +66,19 @@ impl World {
             Op::Remote { who, .. } => context.pids.get(*who),
             _ => None,
         };
-        let Ok(maps) = Maps::read(subject, self.arena) else {
+        let others = (0..PROCESSES).filter_map(|who| context.pids.get(who));
+        let (Ok(maps), Ok(family)) = (
+            Maps::read(subject, self.arena),
+            others
+                .map(|pid| Maps::read(Some(pid), self.arena))
+                .collect::<Result<Vec<_>, _>>(),
+        ) else {
             return vec![Event::Errno(libc::EIO)];
         };
         let subject = Subject {
             maps: &maps,
             reserved: &self.reserved,
-            alone: (1..PROCESSES).all(|who| context.pids.get(who).is_none()),
+            family: &family,
         };
         if deviations::left_out(op, &subject) {
             return vec![];
