@@ -16,6 +16,9 @@ use kernel::{
 
 use super::{fault::Outcome, vma::MmId};
 
+#[cfg(not(CONFIG_MMU_NOTIFIER))]
+compile_error!("1 GiB mappings need a kernel with CONFIG_MMU_NOTIFIER (KVM, for one, selects it)");
+
 /// Guards one VMA, or what is left of it once it was cut.
 ///
 /// # Invariants
