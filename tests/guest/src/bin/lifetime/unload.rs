@@ -9,8 +9,11 @@ use guest::pipe::Pipe;
 use guest::pool::{Resized, OURS};
 use guest::{check, memory, poll, refused, same, Check};
 
+/// A page of the pool: what is missing if one got lost, and too much if one was given back twice.
+const PAGE_KIB: u64 = 2048;
+
 /// What memory may differ by when the slab caches keep nothing back: pages of the whole system, a
-/// quarter of this after many cycles. A page of the pool that got lost is 2048 KiB.
+/// quarter of this after many cycles.
 const NOISE_KIB: u64 = 512;
 
 /// Free memory that can be compared. Without emptying the caches each cycle seems to lose some 300
@@ -83,7 +86,7 @@ pub fn rmmod_with_a_pinned_page_leaves_it_to_its_user() -> Check {
     // One page is back, one is the pipe's.
     let held = before.saturating_sub(free_kib()?);
     check!(
-        held.abs_diff(2048) < NOISE_KIB,
+        held.abs_diff(PAGE_KIB) < NOISE_KIB,
         "{held} KiB are held by a pipe with one page"
     );
     pipe.drain(8192, 9)?;
@@ -91,7 +94,9 @@ pub fn rmmod_with_a_pinned_page_leaves_it_to_its_user() -> Check {
 }
 
 fn free_memory_returns_to(before: u64) -> Check {
-    poll::until("free KiB", free_kib, |now| now.abs_diff(before) < NOISE_KIB)
+    // More than before may be free: a debug kernel lets go of the module's objects seconds after it.
+    let range = before - NOISE_KIB..before + PAGE_KIB - NOISE_KIB;
+    poll::until("free KiB", free_kib, |now| range.contains(now))
         .map(drop)
         .map_err(|fail| guest::Fail(format!("{}, {before} before", fail.0)))
 }
@@ -110,7 +115,7 @@ pub fn cycles_give_all_memory_back() -> Check {
         same!(OURS.nr()?, PAGES, "nr_hugepages after loading");
         let taken = before.saturating_sub(free_kib()?);
         check!(
-            taken + NOISE_KIB > PAGES * 2048,
+            taken + NOISE_KIB > PAGES * PAGE_KIB,
             "{PAGES} pages took {taken} KiB"
         );
         let map = Map::of_new_file(2)?;
