@@ -13,6 +13,8 @@
 
 pub mod count;
 pub mod coverage;
+pub mod frame;
+pub mod growth;
 pub mod node;
 pub mod placement;
 pub mod pool;
@@ -23,3 +25,4 @@ pub mod regions;
 pub mod reserve;
 pub mod resize;
 pub mod size;
+pub mod survey;

@@ -43,6 +43,12 @@ impl HugeSize {
         1 << self.order()
     }
 
+    /// Whether it is more than a free block of the page allocator can have: made of a range that is
+    /// emptied for it.
+    pub const fn is_contiguous(self) -> bool {
+        matches!(self, Self::Size1G)
+    }
+
     /// Whether mremap can move its page-table entry.
     pub const fn is_movable(self) -> bool {
         matches!(self, Self::Size2M)

@@ -3,7 +3,7 @@
 //! Tests of the module's policy.
 //!
 //! - `count`, `node`, `size`, `range` and `bytes`, `regions`, `placement`, `pool`, `resize`, `reserve`,
-//!   `private`, `coverage`: the edges of each file, as tables.
+//!   `private`, `coverage`, `frame`, `survey`, `growth`: the edges of each file, as tables.
 //! - `random`: random sequences of operations, against `model`, which follows mm/hugetlb.c; `files`:
 //!   the same for files and what they are charged, `private_lives`, against `private_model`, for
 //!   private mappings.
@@ -28,6 +28,8 @@ mod file;
 mod file_races;
 mod files;
 mod forged;
+mod frame;
+mod growth;
 mod interleave;
 mod job;
 mod machine;
@@ -50,4 +52,5 @@ mod resize;
 mod shell;
 mod size;
 mod story;
+mod survey;
 mod world;
