@@ -13,6 +13,7 @@
 //! ├── charge            what a file is charged for       │
 //! ├── hstate            a page size                      │
 //! ├── pool, limbo       its free and its pinned pages    │
+//! ├── explain           why a pool does not grow         │
 //! ├── task              what the current task may use    │
 //! ├── errno             refusal → errno                  ┘
 //! ├── policy            what to do: pure, tested on any machine
@@ -21,7 +22,7 @@
 //!
 //! Loading, in order: look at the CPU; make an hstate for each size it can map, and fill its
 //! pool as the parameters say; mount
-//! the internal filesystem; make the sysfs files; register the devices; let users in. Unloading is
+//! the internal filesystem; make the files of debugfs and sysfs; register the devices; let users in. Unloading is
 //! the same backwards (the order of [`RustHugetlb`]'s fields), and the kernel does not let it begin
 //! while a file or mapping of ours exists.
 
@@ -35,6 +36,8 @@ mod charge;
 mod copy_on_write;
 #[path = "src/errno.rs"]
 mod errno;
+#[path = "src/explain.rs"]
+mod explain;
 #[path = "src/file_size.rs"]
 mod file_size;
 #[path = "src/hstate.rs"]
@@ -58,10 +61,11 @@ mod relatives;
 #[path = "src/task.rs"]
 mod task;
 
+use explain::Maps;
 use hstate::Hstate;
 use huge_file::{Front, HugeFile};
 use knobs::Knobs;
-use mm::{chardev::CharDevice, cpu, host::PseudoFs, version::parameter};
+use mm::{chardev::CharDevice, cpu, host::PseudoFs, memory_map::MemoryMap, version::parameter};
 use policy::{count::PageCount, size::HugeSize};
 use pool::Extent;
 
@@ -101,6 +105,7 @@ type Device = Pin<KBox<CharDevice<HugeFile>>>;
 struct RustHugetlb {
     _devices: KVec<Device>,
     _knobs: Knobs,
+    _maps: Maps,
     _fs: Arc<PseudoFs>,
     _hstates: KVec<Arc<Hstate>>,
 }
@@ -144,17 +149,19 @@ impl kernel::Module for RustHugetlb {
             pr_warn!("this CPU cannot map 1 GiB pages (no pdpe1gb): hugepages_1G and default_1G have no effect\n");
         }
 
+        let map = Arc::pin_init(MemoryMap::new(), GFP_KERNEL)?;
         let mut hstates = KVec::new();
         let mut wanted = KVec::new();
         // The larger pages first: the smaller ones would take memory in pieces.
         if has_1g {
-            hstates.push(fill(&gigantic)?, GFP_KERNEL)?;
+            hstates.push(fill(&gigantic, map.clone())?, GFP_KERNEL)?;
             wanted.push(gigantic, GFP_KERNEL)?;
         }
-        hstates.push(fill(&large)?, GFP_KERNEL)?;
+        hstates.push(fill(&large, map)?, GFP_KERNEL)?;
         wanted.push(large, GFP_KERNEL)?;
 
         let fs = Arc::new(PseudoFs::mount()?, GFP_KERNEL)?;
+        let maps = Maps::create(&hstates, module)?;
         let knobs = Knobs::create(&hstates)?;
         let default = if has_1g && wants_default_1g {
             HugeSize::Size1G
@@ -195,6 +202,7 @@ impl kernel::Module for RustHugetlb {
         Ok(Self {
             _devices: devices,
             _knobs: knobs,
+            _maps: maps,
             _fs: fs,
             _hstates: hstates,
         })
@@ -202,15 +210,13 @@ impl kernel::Module for RustHugetlb {
 }
 
 /// An hstate with as many pages in its pool as are wanted, or as there are.
-fn fill(wanted: &Wanted) -> Result<Arc<Hstate>> {
-    let hstate = Hstate::new(wanted.size)?;
+fn fill(wanted: &Wanted, map: Arc<MemoryMap>) -> Result<Arc<Hstate>> {
+    let hstate = Hstate::new(wanted.size, map)?;
     hstate.pool().set_overcommit(wanted.overcommit);
     if wanted.pages.is_zero() {
         return Ok(hstate);
     }
-    hstate
-        .pool()
-        .resize(wanted.pages, Extent::Total(task::memory_nodes()));
+    hstate.resize(wanted.pages, Extent::Total(task::memory_nodes()));
     let got = hstate.pool().counts(None).nr;
     if got < wanted.pages {
         pr_warn!(

@@ -7,14 +7,16 @@
 use kernel::{prelude::*, sync::Arc};
 
 use crate::{
+    explain::Explain,
     limbo::Limbo,
     mm::{
         fault_lock::FaultLocks,
+        memory_map::MemoryMap,
         page::{FilePage, FreePage, PinnedPage},
         private_page::PrivatePage,
     },
-    policy::{count::PageCount, placement::Placement, pool::Claim, size::HugeSize},
-    pool::Pool,
+    policy::{count::PageCount, growth::Growth, placement::Placement, pool::Claim, size::HugeSize},
+    pool::{Extent, Pool},
 };
 
 /// A huge page size and all that belongs to it.
@@ -23,11 +25,12 @@ pub(crate) struct Hstate {
     pool: Arc<Pool>,
     limbo: Limbo,
     fault_locks: Arc<FaultLocks>,
+    explain: Arc<Explain>,
 }
 
 impl Hstate {
     /// An hstate with an empty pool. Sleeps.
-    pub(crate) fn new(size: HugeSize) -> Result<Arc<Self>> {
+    pub(crate) fn new(size: HugeSize, map: Arc<MemoryMap>) -> Result<Arc<Self>> {
         let pool = Arc::pin_init(Pool::new(size), GFP_KERNEL)?;
         let limbo = Limbo::new(pool.clone())?;
         let this = Self {
@@ -35,6 +38,7 @@ impl Hstate {
             pool,
             limbo,
             fault_locks: FaultLocks::new()?,
+            explain: Explain::new(size, map)?,
         };
         Ok(Arc::new(this, GFP_KERNEL)?)
     }
@@ -48,6 +52,18 @@ impl Hstate {
     pub(crate) fn pool(&self) -> &Pool {
         self.limbo.reap();
         &self.pool
+    }
+
+    /// Resizes the pool, and remembers how that went. Sleeps.
+    pub(crate) fn resize(&self, count: PageCount, extent: Extent) -> Growth {
+        let growth = self.pool().resize(count, extent);
+        self.explain.note(growth);
+        growth
+    }
+
+    /// Why the pool does not grow.
+    pub(crate) fn explain(&self) -> &Arc<Explain> {
+        &self.explain
     }
 
     /// How many pages are in no file but still pinned. Sleeps.

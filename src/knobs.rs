@@ -35,6 +35,8 @@ enum Knob {
     Free,
     Surplus,
     Pinned,
+    Explain,
+    CanGrow,
 }
 
 /// A file's name, mode and meaning.
@@ -42,9 +44,11 @@ type Row = (&'static CStr, u16, Knob);
 
 const READ_WRITE: u16 = 0o644;
 const READ_ONLY: u16 = 0o444;
+/// As /proc/pagetypeinfo: a walk over all memory is nothing for everybody.
+const ROOT_ONLY: u16 = 0o400;
 
 /// The files of a size.
-const GLOBAL: [Row; 7] = [
+const GLOBAL: [Row; 9] = [
     (c_str!("nr_hugepages"), READ_WRITE, Knob::Nr),
     (
         c_str!("nr_hugepages_mempolicy"),
@@ -60,13 +64,17 @@ const GLOBAL: [Row; 7] = [
     (c_str!("resv_hugepages"), READ_ONLY, Knob::Resv),
     (c_str!("surplus_hugepages"), READ_ONLY, Knob::Surplus),
     (c_str!("pinned_hugepages"), READ_ONLY, Knob::Pinned),
+    (c_str!("explain"), ROOT_ONLY, Knob::Explain),
+    (c_str!("can_grow"), ROOT_ONLY, Knob::CanGrow),
 ];
 
 /// The files of a size on one node.
-const PER_NODE: [Row; 3] = [
+const PER_NODE: [Row; 5] = [
     (c_str!("nr_hugepages"), READ_WRITE, Knob::Nr),
     (c_str!("free_hugepages"), READ_ONLY, Knob::Free),
     (c_str!("surplus_hugepages"), READ_ONLY, Knob::Surplus),
+    (c_str!("explain"), ROOT_ONLY, Knob::Explain),
+    (c_str!("can_grow"), ROOT_ONLY, Knob::CanGrow),
 ];
 
 /// A file of one hstate.
@@ -101,18 +109,27 @@ impl Attribute for HstateFile {
             Knob::Resv => pool.resv(),
             Knob::Surplus => pool.counts(self.node).surplus,
             Knob::Pinned => self.hstate.pinned(),
+            Knob::Explain => return self.hstate.explain().explain(self.node, out),
+            Knob::CanGrow => return self.hstate.explain().can_grow(self.node, out),
         };
         writeln!(out, "{}", value.get())
     }
 
     fn store(&self, input: &Input<'_>) -> Result {
         let count = PageCount::new(input.parse(10)?);
-        let pool = self.hstate.pool();
         match self.knob {
-            Knob::Nr | Knob::NrMempolicy => pool.resize(count, self.extent()),
-            Knob::Overcommit => pool.set_overcommit(count),
+            Knob::Nr | Knob::NrMempolicy => {
+                let growth = self.hstate.resize(count, self.extent());
+                self.hstate.explain().complain(&growth);
+            }
+            Knob::Overcommit => self.hstate.pool().set_overcommit(count),
             // Without a write bit sysfs lets nobody come here.
-            Knob::Free | Knob::Resv | Knob::Surplus | Knob::Pinned => return Err(EACCES),
+            Knob::Free
+            | Knob::Resv
+            | Knob::Surplus
+            | Knob::Pinned
+            | Knob::Explain
+            | Knob::CanGrow => return Err(EACCES),
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use crate::{
     mm::{list::PageList, node, page::FreePage},
     policy::{
         count::PageCount,
+        growth::Growth,
         node::{NodeId, NodeSet},
         placement::Placement,
         pool::{self, Claim, Counts, Fate},
@@ -33,6 +34,16 @@ pub(crate) enum Extent {
     Total(NodeSet),
     /// One node; the others keep what they have.
     Node(NodeId),
+}
+
+impl Extent {
+    /// The node, if it is about one.
+    fn node(self) -> Option<NodeId> {
+        match self {
+            Self::Total(_) => None,
+            Self::Node(node) => Some(node),
+        }
+    }
 }
 
 /// The free pages of one size.
@@ -125,8 +136,9 @@ impl Pool {
         }
     }
 
-    /// Grows or shrinks to `count` persistent pages, as far as it goes; a signal stops it. Sleeps.
-    pub(crate) fn resize(&self, count: PageCount, extent: Extent) {
+    /// Grows or shrinks to `count` persistent pages, as far as it goes; a signal stops it. How far
+    /// that was. Sleeps.
+    pub(crate) fn resize(&self, count: PageCount, extent: Extent) -> Growth {
         let _one_at_a_time = self.resize.lock();
         let mut resize = match extent {
             Extent::Total(nodes) => Resize::to_total(count, nodes),
@@ -154,6 +166,13 @@ impl Pool {
                 }
                 resize::Step::Done => break,
             }
+        }
+        let node = extent.node();
+        Growth {
+            asked: count,
+            got: self.counts(node).persistent(),
+            node,
+            interrupted: current!().signal_pending(),
         }
     }
 

@@ -52,6 +52,12 @@ impl Label {
         (self.0 & Self::ORDER) as u32
     }
 
+    /// Whether `private` of some compound page of that order says what it would if the page were
+    /// ours. Who else has such pages is unlikely to keep the same there.
+    pub(super) fn may_be(private: usize, order: u32) -> bool {
+        private & (Self::SHARER - 1) & !Self::ZERO == order as usize
+    }
+
     pub(super) fn is_zero(self) -> bool {
         self.0 & Self::ZERO != 0
     }

@@ -13,6 +13,7 @@
 
 pub(crate) mod chardev;
 pub(crate) mod cpu;
+pub(crate) mod debugfs;
 pub(crate) mod delayed_work;
 pub(crate) mod fault;
 pub(crate) mod fault_lock;
@@ -20,6 +21,7 @@ pub(crate) mod folio;
 pub(crate) mod host;
 pub(crate) mod ioctl;
 pub(crate) mod list;
+pub(crate) mod memory_map;
 pub(crate) mod node;
 pub(crate) mod page;
 pub(crate) mod page_map;
@@ -30,3 +32,4 @@ pub(crate) mod version;
 pub(crate) mod vm_ops;
 pub(crate) mod vma;
 mod zap_guard;
+pub(crate) mod zone;

@@ -51,22 +51,25 @@ pub(crate) fn local() -> usize {
     usize::try_from(nid).unwrap_or_default()
 }
 
+/// What the kernel keeps of a node, if it has had any. Never freed once it is there.
+pub(super) fn data(nid: usize) -> Option<*const bindings::pglist_data> {
+    let table = (&raw const bindings::node_data).cast::<*const bindings::pglist_data>();
+    if nid >= possible() {
+        return None;
+    }
+    // SAFETY: `node_data` has an entry for each possible node.
+    let data = unsafe { table.add(nid).read() };
+    (!data.is_null()).then_some(data)
+}
+
 /// All nodes that memory can come from, nearest to `nid` first: the order of its zonelist.
 pub(crate) fn by_distance(nid: usize) -> ByDistance {
-    let table = (&raw const bindings::node_data).cast::<*const bindings::pglist_data>();
-    let data = if nid < possible() {
-        // SAFETY: `node_data` has an entry for each possible node.
-        unsafe { table.add(nid).read() }
-    } else {
-        core::ptr::null()
-    };
     ByDistance {
-        next: if data.is_null() {
-            data.cast()
-        } else {
+        next: match data(nid) {
+            None => core::ptr::null(),
             // SAFETY: A node's data is never freed once it is there. The first of its zonelists is
             // the one with fallback (ZONELIST_FALLBACK).
-            unsafe { (&raw const (*data).node_zonelists).cast() }
+            Some(data) => unsafe { (&raw const (*data).node_zonelists).cast() },
         },
         last: None,
     }

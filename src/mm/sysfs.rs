@@ -64,7 +64,7 @@ impl Drop for Directory {
 
 /// What a file shows and takes. Both may sleep; several may run at once.
 pub(crate) trait Attribute: Send + Sync + 'static {
-    /// Writes what a reader sees, at most a page.
+    /// Writes what a reader sees, at most a page. It fails if a signal came meanwhile: EINTR.
     fn show(&self, out: &mut Output<'_>) -> fmt::Result;
 
     /// Acts on what was written.
@@ -75,6 +75,13 @@ pub(crate) trait Attribute: Send + Sync + 'static {
 pub(crate) struct Output<'a> {
     page: &'a mut [u8],
     length: usize,
+}
+
+impl Output<'_> {
+    /// How many bytes still fit.
+    pub(crate) fn room(&self) -> usize {
+        self.page.len() - self.length
+    }
 }
 
 impl fmt::Write for Output<'_> {
@@ -214,6 +221,7 @@ impl<T: Attribute> File<T> {
         let mut out = Output { page, length: 0 };
         match this.attribute.show(&mut out) {
             Ok(()) => out.length as isize,
+            Err(fmt::Error) if current!().signal_pending() => EINTR.to_errno() as isize,
             Err(fmt::Error) => EIO.to_errno() as isize,
         }
     }

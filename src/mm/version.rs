@@ -46,3 +46,14 @@ pub(super) unsafe fn alloc_pages_node(
     // SAFETY: The caller's promises are those of the function; no node mask is a valid argument.
     unsafe { bindings::__alloc_pages_noprof(gfp, order, nid, core::ptr::null_mut()) }
 }
+
+/// `cond_resched`: lets others run, where the kernel does not see to that itself.
+#[cfg(any(not(CONFIG_PREEMPTION), CONFIG_PREEMPT_DYNAMIC))]
+pub(super) fn cond_resched() {
+    // SAFETY: Callers may sleep.
+    unsafe { bindings::__cond_resched() };
+}
+
+/// `cond_resched`: nothing to do, as this kernel can be preempted.
+#[cfg(all(CONFIG_PREEMPTION, not(CONFIG_PREEMPT_DYNAMIC)))]
+pub(super) fn cond_resched() {}
