@@ -14,8 +14,9 @@ use crate::op::Op;
 use crate::pair::Pair;
 use crate::text::{Text, ODD, VAST};
 
-/// The module's own file, which hugetlb has not.
-const OWN: &str = "pinned_hugepages";
+/// The module's own files, which hugetlb has not: of the whole pool, and of a node.
+const OWN: [&str; 3] = ["pinned_hugepages", "explain", "can_grow"];
+const OWN_OF_NODE: [&str; 2] = ["explain", "can_grow"];
 
 /// Each folder has hugetlb's files and no others but the module's own; type, mode, owner and size
 /// are the same, and the modes those of the contract.
@@ -45,9 +46,15 @@ pub fn names_and_modes(machine: &Machine) -> Check {
         .chain(machine.nodes.iter().map(|&node| Knob::NodeNr(node)))
     {
         let [expected, mut seen] = Backend::BOTH.map(|backend| names_beside(&backend.path(knob)));
-        if knob == Knob::Nr {
-            if let Ok(names) = &mut seen {
-                names.remove(OWN);
+        let own: &[_] = match knob {
+            Knob::Nr => &OWN,
+            _ => &OWN_OF_NODE,
+        };
+        if let Ok(names) = &mut seen {
+            for name in own {
+                if !names.remove(*name) {
+                    return Err(format!("{knob}: no file {name} beside it"));
+                }
             }
         }
         same(knob, "files in its folder", &expected?, &seen?)?;
