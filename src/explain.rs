@@ -165,11 +165,12 @@ impl Explain {
             .filter(|(order, _)| *order >= self.size.order() as usize)
             .map(|(order, count)| count << order)
             .sum();
-        let [min, _, _] = zone.watermarks;
+        // Above the high watermark nobody reclaims.
+        let [_, _, high] = zone.watermarks;
         Room {
             free: zone.free,
             in_blocks: in_blocks.saturating_sub(zone.set_aside),
-            kept: zone.set_aside + min + zone.lowmem_reserve,
+            kept: zone.set_aside + high + zone.lowmem_reserve,
         }
     }
 

@@ -128,10 +128,11 @@ impl Room {
 }
 
 /// How many more pages a resize would get, if nobody else took, freed, pinned or unpinned memory
-/// meanwhile. `now ≤ likely ≤ at_most`.
+/// meanwhile. `now ≤ likely ≤ at_most`, and so is what it gets; but reclaim may free pages of the
+/// kernel, which counts as somebody else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prospect {
-    /// Without moving anything.
+    /// Without moving or reclaiming anything.
     pub now: PageCount,
     /// If what is in the way can be moved to free memory elsewhere.
     pub likely: PageCount,

@@ -103,7 +103,7 @@ fn read_all(over: &AtomicBool) -> Check<u64> {
 /// Two readers beside pools that grow and shrink, processes that come and go, and memory that goes
 /// offline and back.
 pub fn walks_survive_what_others_do() -> Check {
-    const ROUNDS: u64 = 6;
+    const ROUNDS: u64 = 3;
     let _pool = Emptied::now(LARGE)?;
     // Children are made before there are threads.
     let mut others = Vec::new();
