@@ -5,6 +5,7 @@
 //! ```text
 //! rust_hugetlb          this file: init and exit
 //! ├── knobs             sysfs files                      ┐
+//! ├── convert           those that change pages' sizes   │
 //! ├── huge_file         the object behind one open       │
 //! ├── file_size         its size, holes in it            │
 //! ├── copy_on_write     its private mappings' faults     │ the shell: locks, and the calls
@@ -14,6 +15,7 @@
 //! ├── hstate            a page size                      │
 //! ├── pool, limbo       its free and its pinned pages    │
 //! ├── explain           why a pool does not grow         │
+//! ├── demote, promote   pages of another size            │
 //! ├── task              what the current task may use    │
 //! ├── errno             refusal → errno                  ┘
 //! ├── policy            what to do: pure, tested on any machine
@@ -32,8 +34,12 @@ use kernel::{c_str, prelude::*, str::CStr, sync::Arc};
 
 #[path = "src/charge.rs"]
 mod charge;
+#[path = "src/convert.rs"]
+mod convert;
 #[path = "src/copy_on_write.rs"]
 mod copy_on_write;
+#[path = "src/demote.rs"]
+mod demote;
 #[path = "src/errno.rs"]
 mod errno;
 #[path = "src/explain.rs"]
@@ -56,6 +62,8 @@ pub mod policy;
 mod pool;
 #[path = "src/private.rs"]
 mod private;
+#[path = "src/promote.rs"]
+mod promote;
 #[path = "src/relatives.rs"]
 mod relatives;
 #[path = "src/task.rs"]

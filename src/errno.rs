@@ -13,5 +13,6 @@ pub(crate) fn errno(refusal: Refusal) -> Error {
         Refusal::TooLarge => EFBIG,
         Refusal::Overflow => EOVERFLOW,
         Refusal::NoPages => ENOMEM,
+        Refusal::Busy => EBUSY,
     }
 }

@@ -15,6 +15,7 @@ use kernel::{
 };
 
 use crate::{
+    convert::Conversions,
     hstate::Hstate,
     mm::{
         node,
@@ -138,24 +139,31 @@ impl Attribute for HstateFile {
 /// All files, for as long as this lives.
 pub(crate) struct Knobs {
     _files: KVec<Pin<KBox<File<HstateFile>>>>,
+    _conversions: Conversions,
 }
 
 impl Knobs {
     /// Makes the folders and files of `hstates`. Sleeps.
     pub(crate) fn create(hstates: &[Arc<Hstate>]) -> Result<Self> {
         let mut files = KVec::new();
+        let mut conversions = Conversions::new();
         let root = Directory::create(None, c_str!("rust_hugetlb"))?;
         for hstate in hstates {
-            add(&mut files, &root, hstate, None, &GLOBAL)?;
+            let folder = add(&mut files, &root, hstate, None, &GLOBAL)?;
+            conversions.add(&folder, hstate, hstates, None)?;
         }
         for node in node::online().filter_map(NodeId::new) {
             let name = CString::try_from_fmt(kernel::prelude::fmt!("node{}", node.index()))?;
             let folder = Directory::create(Some(root.clone()), &name)?;
             for hstate in hstates {
-                add(&mut files, &folder, hstate, Some(node), &PER_NODE)?;
+                let folder = add(&mut files, &folder, hstate, Some(node), &PER_NODE)?;
+                conversions.add(&folder, hstate, hstates, Some(node))?;
             }
         }
-        Ok(Self { _files: files })
+        Ok(Self {
+            _files: files,
+            _conversions: conversions,
+        })
     }
 }
 
@@ -166,7 +174,7 @@ fn add(
     hstate: &Arc<Hstate>,
     node: Option<NodeId>,
     rows: &[Row],
-) -> Result {
+) -> Result<Arc<Directory>> {
     let name = CString::try_from_fmt(kernel::prelude::fmt!("hugepages-{}kB", hstate.size().kib()))?;
     let folder = Directory::create(Some(parent.clone()), &name)?;
     for &(name, mode, knob) in rows {
@@ -177,5 +185,5 @@ fn add(
             GFP_KERNEL,
         )?;
     }
-    Ok(())
+    Ok(folder)
 }

@@ -7,12 +7,17 @@
 //! counter beside it says. Called by faults, by files that begin and end, by limbo and by sysfs.
 
 use kernel::{
+    c_str,
     prelude::*,
-    sync::{new_mutex, new_spinlock, Mutex, SpinLock},
+    static_lock_class,
+    sync::{
+        lock::{mutex::MutexBackend, spinlock::SpinLockBackend, Guard},
+        Mutex, SpinLock,
+    },
 };
 
 use crate::{
-    mm::{list::PageList, node, page::FreePage},
+    mm::{free_list::FreeList, list::PageList, node, page::FreePage},
     policy::{
         count::PageCount,
         growth::Growth,
@@ -48,7 +53,9 @@ impl Extent {
 
 /// The free pages of one size.
 ///
-/// Locks: `resize` before `inner`. `inner` is held for O(nodes) and never while allocating.
+/// Locks: `resize` before `inner`; of two pools, the larger size's first, which lockdep knows as
+/// each size has lock classes of its own. `inner` is held for O(nodes), or to take the pieces of one
+/// larger page, and never while allocating.
 #[pin_data]
 pub(crate) struct Pool {
     size: HugeSize,
@@ -61,20 +68,43 @@ pub(crate) struct Pool {
 
 /// # Invariants
 ///
-/// `free[n]` holds `counts.on(n).free` pages: known-zero ones at the front, others at the back.
-struct Inner {
-    counts: pool::Pool<KVec<Counts>>,
-    free: KVec<PageList<FreePage>>,
+/// `free[n]` holds `counts.on(n).free` pages.
+pub(crate) struct Inner {
+    pub(crate) counts: pool::Pool<KVec<Counts>>,
+    pub(crate) free: KVec<FreeList>,
 }
 
 impl Pool {
     /// An empty pool. Sleeps.
     pub(crate) fn new(size: HugeSize) -> impl PinInit<Self, Error> {
+        let (resize_class, inner_class) = match size {
+            HugeSize::Size2M => (static_lock_class!(), static_lock_class!()),
+            HugeSize::Size1G => (static_lock_class!(), static_lock_class!()),
+        };
         try_pin_init!(Self {
             size,
-            resize <- new_mutex!((), "rust_hugetlb::Pool::resize"),
-            inner <- new_spinlock!(Inner::new()?, "rust_hugetlb::Pool::inner"),
+            resize <- Mutex::new((), c_str!("rust_hugetlb::Pool::resize"), resize_class),
+            inner <- SpinLock::new(
+                Inner::new(*size)?,
+                c_str!("rust_hugetlb::Pool::inner"),
+                inner_class
+            ),
         })
+    }
+
+    /// The size of its pages.
+    pub(crate) fn size(&self) -> HugeSize {
+        self.size
+    }
+
+    /// Keeps resizes out, and all that they are kept out of. Sleeps.
+    pub(crate) fn lock_resize(&self) -> Guard<'_, (), MutexBackend> {
+        self.resize.lock()
+    }
+
+    /// The counters and the free pages, together.
+    pub(crate) fn lock(&self) -> Guard<'_, Inner, SpinLockBackend> {
+        self.inner.lock()
     }
 
     /// The counters: of one node, or of all.
@@ -262,12 +292,13 @@ impl Pool {
 }
 
 impl Inner {
-    fn new() -> Result<Self> {
+    fn new(size: HugeSize) -> Result<Self> {
         let mut counts = KVec::new();
         let mut free = KVec::new();
-        for _ in 0..node::possible() {
+        for node in 0..node::possible() {
             counts.push(Counts::default(), GFP_KERNEL)?;
-            free.push(PageList::new(), GFP_KERNEL)?;
+            let larger = size.larger().map(HugeSize::order);
+            free.push(FreeList::new(node, size.order(), larger)?, GFP_KERNEL)?;
         }
         let first = memory_nodes().iter().next().unwrap_or(NodeId::FIRST);
         Ok(Self {
@@ -280,7 +311,7 @@ impl Inner {
         if !self.counts.take(node, claim) {
             return None;
         }
-        self.free.get_mut(node.index())?.pop_front()
+        self.free.get_mut(node.index())?.pop_zero()
     }
 
     /// Takes back a page; returns it if it was surplus and is to leave the pool.
@@ -311,21 +342,18 @@ impl Inner {
         }
     }
 
-    fn list(&mut self, node: NodeId, page: FreePage) -> Option<FreePage> {
+    /// Lists a page that the counters have already; returns it if the pool has no such node.
+    pub(crate) fn list(&mut self, node: NodeId, page: FreePage) -> Option<FreePage> {
         let Some(list) = self.free.get_mut(node.index()) else {
             return Some(page);
         };
-        if page.is_zero() {
-            list.push_front(page);
-        } else {
-            list.push_back(page);
-        }
+        list.push(page);
         None
     }
 
     /// A page that the counters no longer have: not a known-zero one if there is another.
-    fn pop_removed(&mut self, node: NodeId) -> Option<FreePage> {
-        self.free.get_mut(node.index())?.pop_back()
+    pub(crate) fn pop_removed(&mut self, node: NodeId) -> Option<FreePage> {
+        self.free.get_mut(node.index())?.pop_dirty()
     }
 }
 

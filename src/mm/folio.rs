@@ -13,6 +13,8 @@ use kernel::{
     sync::atomic::{Acquire, Atomic, Full, Relaxed, Release},
 };
 
+use super::compound;
+
 /// Base pages that are cleared in one go, 2 MiB: one `rep stosb`.
 const CLEARED_AT_ONCE: usize = 512;
 
@@ -32,8 +34,8 @@ unsafe impl Sync for Owned {}
 /// What `private` says of a page.
 ///
 /// ```text
-/// 63 ...... 8   7      6        5 ... 0
-///  sharers      0   known zero   order
+/// 63 ..... 16   15 14   13 ....... 8   7       6        5 ... 0
+///  sharers        0     made of order  0   known zero   order
 /// ```
 #[derive(Clone, Copy)]
 pub(super) struct Label(usize);
@@ -41,8 +43,9 @@ pub(super) struct Label(usize);
 impl Label {
     const ORDER: usize = 0x3f;
     const ZERO: usize = 1 << 6;
+    const PIECES: u32 = 8;
     /// One more private mapping that has the page, beside the first.
-    const SHARER: usize = 1 << 8;
+    const SHARER: usize = 1 << 16;
 
     pub(super) fn new(order: u32, zero: bool) -> Self {
         Self(order as usize & Self::ORDER | if zero { Self::ZERO } else { 0 })
@@ -60,6 +63,25 @@ impl Label {
 
     pub(super) fn is_zero(self) -> bool {
         self.0 & Self::ZERO != 0
+    }
+
+    /// The same of a page that is being written to.
+    pub(super) fn dirty(self) -> Self {
+        Self(self.0 & !Self::ZERO)
+    }
+
+    /// The same of a page that was made of pages of `1 << order` base pages: it goes back to the
+    /// page allocator as those.
+    pub(super) fn made_of(self, order: u32) -> Self {
+        Self(self.0 | (order as usize & Self::ORDER) << Self::PIECES)
+    }
+
+    /// The order of the pages that the page was made of, if it was.
+    fn pieces(self) -> Option<u32> {
+        match (self.0 >> Self::PIECES & Self::ORDER) as u32 {
+            0 => None,
+            order => Some(order),
+        }
     }
 }
 
@@ -142,6 +164,11 @@ impl Owned {
         usize::try_from(nid).unwrap_or_default()
     }
 
+    /// The number of its first page frame.
+    pub(super) fn frame(&self) -> usize {
+        frame(self.0)
+    }
+
     pub(super) fn refcount(&self) -> &Atomic<i32> {
         // SAFETY: The counter lives as long as we own a reference, and everybody's accesses to it
         // are atomic.
@@ -163,12 +190,22 @@ impl Owned {
     /// lockless GUP, may still take and drop one; it never uses it.) The freeze also orders what
     /// former users wrote before what the next one reads.
     pub(super) fn is_only_ours(&self) -> bool {
-        let refcount = self.refcount();
-        if refcount.cmpxchg(1, 0, Full).is_err() {
-            return false;
+        let frozen = self.freeze();
+        if frozen {
+            self.unfreeze();
         }
-        refcount.store(1, Release);
-        true
+        frozen
+    }
+
+    /// Takes our reference away if it is the only one: until [`Self::unfreeze`] nobody can make
+    /// another one. False if it is not.
+    pub(super) fn freeze(&self) -> bool {
+        self.refcount().cmpxchg(1, 0, Full).is_ok()
+    }
+
+    /// Makes our reference again.
+    pub(super) fn unfreeze(&self) {
+        self.refcount().store(1, Release);
     }
 
     /// `folio_lock`. Sleeps.
@@ -243,7 +280,7 @@ impl Owned {
     pub(super) unsafe fn from_frozen(folio: NonNull<bindings::folio>) -> Self {
         // INVARIANT: The reference is made now.
         let this = Self(folio);
-        this.refcount().store(1, Release);
+        this.unfreeze();
         this
     }
 
@@ -274,11 +311,33 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
+        let label = self.label();
         // The page allocator expects nothing there.
         self.private().store(0, Relaxed);
-        if self.refcount().fetch_add(-1, Full) == 1 {
-            // SAFETY: That was the last reference (`folio_put`).
-            unsafe { bindings::__folio_put(self.folio()) };
+        if self.refcount().fetch_add(-1, Full) != 1 {
+            return;
+        }
+        // SAFETY: That was the last reference (`folio_put`), so nobody else has the page, nor those
+        // that it is made of.
+        unsafe {
+            match label.pieces() {
+                None => bindings::__folio_put(self.folio()),
+                Some(order) => compound::give_back_as(self.0, label.order(), order),
+            }
         }
     }
+}
+
+/// The number of a page's first page frame (`folio_pfn`).
+pub(super) fn frame(folio: NonNull<bindings::folio>) -> usize {
+    // SAFETY: Set once at boot.
+    let first = unsafe { bindings::vmemmap_base };
+    (folio.as_ptr().addr() - first) / size_of::<bindings::page>()
+}
+
+/// The page whose first page frame is `frame`, if a page begins there (`pfn_folio`).
+pub(super) fn folio_at(frame: usize) -> Option<NonNull<bindings::folio>> {
+    // SAFETY: Set once at boot.
+    let first = unsafe { bindings::vmemmap_base } as *mut bindings::page;
+    NonNull::new(first.wrapping_add(frame).cast())
 }

@@ -92,6 +92,51 @@ impl<P: Listed> PageList<P> {
         Some(unsafe { P::from_raw(last) })
     }
 
+    /// Takes a page out, wherever it is in the list.
+    ///
+    /// # Safety
+    ///
+    /// `folio` must be in this list.
+    pub(super) unsafe fn remove(&mut self, folio: Folio) -> P {
+        match (previous(folio), next(folio)) {
+            (Some(previous), Some(next)) => link_both(previous, next),
+            (None, Some(next)) => {
+                set_previous(next, None);
+                self.ends = self.ends.map(|(_, last)| (next, last));
+            }
+            (Some(previous), None) => {
+                set_next(previous, None);
+                self.ends = self.ends.map(|(first, _)| (first, previous));
+            }
+            (None, None) => self.ends = None,
+        }
+        // SAFETY: By the caller's promise and the type invariant; it is off the list now.
+        unsafe { P::from_raw(folio) }
+    }
+
+    /// The first page, which stays where it is.
+    pub(super) fn first(&self) -> Option<Folio> {
+        self.ends.map(|(first, _)| first)
+    }
+
+    /// Puts all pages of `other` before all others.
+    pub(crate) fn prepend(&mut self, mut other: Self) {
+        other.append(self.take());
+        core::mem::swap(self, &mut other);
+    }
+
+    /// Puts all pages of `other` after all others.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.ends = match (self.ends, other.ends.take()) {
+            (Some((first, last)), Some((next, end))) => {
+                link_both(last, next);
+                Some((first, end))
+            }
+            (ends, None) => ends,
+            (None, ends) => ends,
+        };
+    }
+
     /// Takes all pages, leaving an empty list.
     pub(crate) fn take(&mut self) -> Self {
         core::mem::replace(self, Self::new())

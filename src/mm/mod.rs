@@ -12,12 +12,14 @@
 )]
 
 pub(crate) mod chardev;
+pub(crate) mod compound;
 pub(crate) mod cpu;
 pub(crate) mod debugfs;
 pub(crate) mod delayed_work;
 pub(crate) mod fault;
 pub(crate) mod fault_lock;
 pub(crate) mod folio;
+pub(crate) mod free_list;
 pub(crate) mod host;
 pub(crate) mod ioctl;
 pub(crate) mod list;
@@ -31,5 +33,6 @@ pub(crate) mod task;
 pub(crate) mod version;
 pub(crate) mod vm_ops;
 pub(crate) mod vma;
+pub(crate) mod whole;
 mod zap_guard;
 pub(crate) mod zone;

@@ -63,7 +63,7 @@ pub(crate) trait Listed: Sized {
 /// # Invariants
 ///
 /// No page table, page map or GUP user leads to it; `mapping` is null.
-pub(crate) struct FreePage(Owned);
+pub(crate) struct FreePage(pub(super) Owned);
 
 impl FreePage {
     /// A page of `1 << order` base pages, cleared, on node `nid` and no other; reclaims and compacts
@@ -110,7 +110,7 @@ impl FreePage {
         host: &Host,
         index: usize,
     ) -> Result<PrivatePage, Self> {
-        self.0.set_label(Label::new(self.0.label().order(), false));
+        self.0.set_label(self.0.label().dirty());
         if !self.0.copy(source.folio()) {
             return Err(self);
         }
@@ -124,7 +124,7 @@ impl FreePage {
         if !label.is_zero() {
             self.0.clear();
         }
-        self.0.set_label(Label::new(label.order(), false));
+        self.0.set_label(label.dirty());
         self.0.set_place(host.mapping(), index);
         self.0
     }

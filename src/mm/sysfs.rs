@@ -111,6 +111,14 @@ impl Input<'_> {
         to_result(unsafe { bindings::kstrtoull(self.0, base as c_uint, &mut value) })?;
         usize::try_from(value).map_err(|_| ERANGE)
     }
+
+    /// As a number of bytes, with a letter behind it if need be: `memparse`. Whatever is no number
+    /// is 0, and whatever follows one is ignored.
+    pub(crate) fn parse_bytes(&self) -> usize {
+        // SAFETY: By the type invariant; nobody asks where the number ended.
+        let bytes = unsafe { bindings::memparse(self.0, core::ptr::null_mut()) };
+        bytes as usize
+    }
 }
 
 /// `struct kobj_attribute`, whose callbacks the bindings of some kernels wrap in unions.

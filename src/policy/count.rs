@@ -43,4 +43,13 @@ impl PageCount {
     pub const fn minus(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
+
+    /// How many times `part`, which is not zero, fits into this.
+    #[must_use]
+    pub const fn over(self, part: Self) -> Self {
+        match self.0.checked_div(part.0) {
+            Some(times) => Self(times),
+            None => Self::ZERO,
+        }
+    }
 }

@@ -13,12 +13,14 @@
 
 pub mod count;
 pub mod coverage;
+pub mod demote;
 pub mod frame;
 pub mod growth;
 pub mod node;
 pub mod placement;
 pub mod pool;
 pub mod private;
+pub mod promote;
 pub mod range;
 pub mod refusal;
 pub mod regions;

@@ -255,6 +255,37 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
         })
     }
 
+    /// How many free pages, of one node or of all, may become pages of another size: not those that
+    /// are promised, of whichever node they will be; nor more than there are persistent pages, so
+    /// that surplus stays what it is.
+    pub fn spare(&self, node: Option<NodeId>) -> PageCount {
+        let free = node.map_or(self.total, |node| self.on(node)).free;
+        free.minus(self.resv).min(self.total.persistent())
+    }
+
+    /// Sets `count` free pages of `node` apart: still in the pool, but nobody can take them.
+    pub(super) fn set_apart(&mut self, node: NodeId, count: PageCount) {
+        self.update(node, |counts| counts.free = counts.free.minus(count));
+    }
+
+    /// They are free again, as they were.
+    pub(super) fn put_back(&mut self, node: NodeId, count: PageCount) {
+        self.update(node, |counts| counts.free = counts.free.plus(count));
+    }
+
+    /// They have left the pool: the same memory joins another one.
+    pub(super) fn leave(&mut self, node: NodeId, count: PageCount) {
+        self.update(node, |counts| counts.nr = counts.nr.minus(count));
+    }
+
+    /// `count` pages join as free persistent ones: the same memory has left another pool.
+    pub(super) fn join(&mut self, node: NodeId, count: PageCount) {
+        self.update(node, |counts| {
+            counts.nr = counts.nr.plus(count);
+            counts.free = counts.free.plus(count);
+        });
+    }
+
     /// Whether the invariants hold.
     pub fn check(&self) -> bool {
         let mut sum = Counts::default();

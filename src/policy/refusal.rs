@@ -17,6 +17,8 @@ pub enum Refusal {
     TooLarge,
     /// The pool has too few pages for a reservation, and may or can not make more.
     NoPages,
+    /// A page that was to change its size cannot: it is poisoned, or somebody looks at it.
+    Busy,
     /// A sum of addresses, lengths or offsets wraps, or is past the end of any file.
     Overflow,
 }

@@ -2,6 +2,8 @@
 
 //! The sizes a huge page can have on x86-64.
 
+use super::count::PageCount;
+
 /// The binary logarithm of a base page's size in bytes.
 pub const BASE_SHIFT: u32 = 12;
 
@@ -41,6 +43,27 @@ impl HugeSize {
     /// The size in base pages.
     pub const fn base_pages(self) -> usize {
         1 << self.order()
+    }
+
+    /// The next larger size.
+    pub const fn larger(self) -> Option<Self> {
+        match self {
+            Self::Size2M => Some(Self::Size1G),
+            Self::Size1G => None,
+        }
+    }
+
+    /// The next smaller size.
+    pub const fn smaller(self) -> Option<Self> {
+        match self {
+            Self::Size2M => None,
+            Self::Size1G => Some(Self::Size2M),
+        }
+    }
+
+    /// How many pages of a `smaller` size one page of this size is.
+    pub const fn pieces(self, smaller: Self) -> PageCount {
+        PageCount::new(self.base_pages() / smaller.base_pages())
     }
 
     /// Whether it is more than a free block of the page allocator can have: made of a range that is
