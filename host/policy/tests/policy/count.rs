@@ -34,6 +34,25 @@ fn sums_and_differences_saturate() {
 }
 
 #[test]
+fn parts_are_counted_whole() {
+    // a, b, a / b
+    let table = [
+        (0, 1, 0),
+        (511, 512, 0),
+        (512, 512, 1),
+        (1025, 512, 2),
+        (MAX, 1, MAX),
+        (MAX, 2, MAX / 2),
+        (1, MAX, 0),
+        (MAX, MAX, 1),
+    ];
+    for (a, b, quotient) in table {
+        let seen = PageCount::new(a).over(PageCount::new(b));
+        assert_eq!(seen.get(), quotient, "{a} / {b}");
+    }
+}
+
+#[test]
 fn constants_and_plain_numbers() {
     for count in [0, 1, 2, MAX - 1, MAX] {
         assert_eq!(PageCount::new(count).get(), count);

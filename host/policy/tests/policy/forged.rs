@@ -15,6 +15,7 @@ use crate::shell::{row, set};
 use crate::world::Row;
 
 /// Tables of per-node counts, of which a pool sees one.
+#[derive(Debug)]
 pub(crate) struct Forged {
     tables: [Vec<Counts>; 3],
     shown: Rc<Cell<usize>>,

@@ -60,3 +60,10 @@ fn multiples_and_rounding() {
     assert!(Size2M.is_aligned(512 * MIB) && !Size1G.is_aligned(512 * MIB));
     assert!(!Size2M.is_aligned(3 * MIB));
 }
+
+#[test]
+fn sizes_above_and_below() {
+    assert_eq!((Size2M.larger(), Size2M.smaller()), (Some(Size1G), None));
+    assert_eq!((Size1G.larger(), Size1G.smaller()), (None, Some(Size2M)));
+    assert_eq!(Size1G.pieces(Size2M).get(), 512);
+}
