@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # for those who source this
 # What scenarios share: where things are, a result, Debian's packages for the
-# guest. Sourced, after `set -euo pipefail`.
+# guest, turns of large guests. Sourced, after `set -euo pipefail`.
 
 TOP=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 RELEASE=${RELEASE:-$("$TOP/scripts/kit" kernel)}
@@ -27,6 +27,14 @@ result() {
 		sed 's/^/# /' "$tmp/output" "$tmp/err"
 		failures=$((failures + 1))
 	fi
+}
+
+# wait_for_room: until no other scenario has a guest of many GiB. Two would not
+# fit into the memory of many a machine.
+wait_for_room() {
+	mkdir -p "$TOP/build"
+	exec {room}>"$TOP/build/room.lock"
+	flock "$room"
 }
 
 # fetch PACKAGE: unpacks Debian's package in build/tools, unless it is there.

@@ -130,13 +130,13 @@ pub fn of_the_page_allocators_own_pages() -> Check {
     let node = memory_nodes()?[1];
     let before = free_kib()?;
     // In two goes: what debugging aids remember of one half is not what they do of the other.
-    let wanted = node_free_pages(node)? * 7 / 8;
+    let wanted = node_free_pages(node)? * 15 / 16;
     OURS.set(Size::Small, Some(node), wanted / 2)?;
     OURS.set(Size::Small, Some(node), wanted)?;
     let whole = promotable(Some(node))?;
     check!(
-        whole >= 2,
-        "of {wanted} pages of node {node} only {whole} large ones could be made"
+        whole >= 1,
+        "of {wanted} pages of node {node} no large one could be made"
     );
     promote(Some(node), whole)?;
     let [(large, free), (small, _)] = OURS.totals()?;
