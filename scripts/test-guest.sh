@@ -88,13 +88,16 @@ count_ktap() {
 	count $counted
 }
 
-# guest_tests RELEASE NODES: all guest programs in one boot.
+# guest_tests RELEASE NODES NAME [PROGRAM...]: guest programs in one boot, all of
+# them unless some are named. NAME tells this boot from others.
 guest_tests() {
-	local release=$1 nodes=$2 where="kernel $1, $2 node(s)" log=$out/$1-nodes$2 status=0
+	local release=$1 nodes=$2 name=$3 status=0
+	local where="kernel $release, $nodes node(s), $name" log=$out/$release-nodes$nodes-$name
+	shift 3
 	step "guest tests: $where"
 	qemu/run --kernel "$release" --nodes "$nodes" --mem 2G --disk 64M --time-limit 1200 --log "$log.kernel" \
 		--add build/user/tests:/tests --add scripts/guest-programs.sh:/guest-programs.sh \
-		-- /guest-programs.sh </dev/null >"$log.ktap" || status=$?
+		-- /guest-programs.sh "$@" </dev/null >"$log.ktap" || status=$?
 	count_ktap "$where" "$log.ktap"
 	((status == 0)) || wrong "$where: qemu/run ended with $status: see $log.ktap and $log.kernel"
 }
