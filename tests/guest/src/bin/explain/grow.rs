@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use guest::kmod::Log;
 use guest::pool::memory_nodes;
-use guest::{check, memory, same, Check, HUGE};
+use guest::{check, memory, same, Check, Fail, HUGE};
 
-use crate::text::{drain, Emptied, Prospect, Size, LARGE};
+use crate::text::{drain, Emptied, Prospect, Range, Size, LARGE};
 
 /// More pages than there are.
 pub fn too_many(size: Size) -> Check<u64> {
@@ -25,13 +25,38 @@ fn is_as_foretold(prospect: Prospect, got: u64, of: &str) -> Check {
     Ok(())
 }
 
+/// Grows the pool, or its part on a node, as far as it goes: what was foretold, and how many pages
+/// there are then. All over again if that was less only because somebody else, the kernel itself, has
+/// a part by now of all that was free.
+pub fn grown(size: Size, node: Option<usize>) -> Check<(Prospect, u64)> {
+    const TRIES: usize = 5;
+    let set = |count| match node {
+        Some(node) => size.set_node(node, count),
+        None => size.set(count),
+    };
+    for _ in 0..TRIES {
+        drain()?;
+        let prospect = match node {
+            Some(node) => size.can_grow_of(node)?,
+            None => size.can_grow()?.0,
+        };
+        set(too_many(size)?)?;
+        let got = size.nr()?;
+        let is_here = |range: &&Range| node.is_none_or(|node| range.node == node);
+        let is_free = |range: &Range| range.verdict == "free";
+        if got >= prospect.now || size.map()?.iter().filter(is_here).any(is_free) {
+            return Ok((prospect, got));
+        }
+        set(0)?;
+    }
+    Err(Fail(format!("somebody else takes memory, {TRIES} times")))
+}
+
 /// The whole pool grows as far as it goes.
 pub fn whole(size: Size) -> Check {
     let _pool = Emptied::now(size)?;
-    drain()?;
-    let (prospect, _) = size.can_grow()?;
-    size.set(too_many(size)?)?;
-    is_as_foretold(prospect, size.nr()?, "all nodes")?;
+    let (prospect, got) = grown(size, None)?;
+    is_as_foretold(prospect, got, "all nodes")?;
     // And there is no more to be had.
     same!(
         size.explain()?.sum("pool", None),
@@ -45,10 +70,7 @@ pub fn whole(size: Size) -> Check {
 pub fn by_node(size: Size) -> Check {
     let _pool = Emptied::now(size)?;
     for node in memory_nodes()? {
-        drain()?;
-        let prospect = size.can_grow_of(node)?;
-        size.set_node(node, too_many(size)?)?;
-        let got = size.nr()?;
+        let (prospect, got) = grown(size, Some(node))?;
         is_as_foretold(prospect, got, &format!("node {node}"))?;
         let told = size.explain_of(node)?;
         same!(
