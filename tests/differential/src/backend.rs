@@ -6,9 +6,10 @@ use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 
+use crate::size::{DEVICE, FOLDER, MEMFD};
 use crate::sys::{self, Returned};
 
-/// One of the two pools of 2 MiB pages.
+/// One of the two pools of pages of that [`crate::size`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     /// The kernel's own: what it does is right.
@@ -95,13 +96,13 @@ impl Backend {
     pub fn path(self, knob: Knob) -> String {
         let file = knob.file_name();
         match (self, knob.node()) {
-            (Self::Hugetlb, None) => format!("/sys/kernel/mm/hugepages/hugepages-2048kB/{file}"),
+            (Self::Hugetlb, None) => format!("/sys/kernel/mm/hugepages/{FOLDER}/{file}"),
             (Self::Hugetlb, Some(node)) => {
-                format!("/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/{file}")
+                format!("/sys/devices/system/node/node{node}/hugepages/{FOLDER}/{file}")
             }
-            (Self::Ours, None) => format!("/sys/kernel/rust_hugetlb/hugepages-2048kB/{file}"),
+            (Self::Ours, None) => format!("/sys/kernel/rust_hugetlb/{FOLDER}/{file}"),
             (Self::Ours, Some(node)) => {
-                format!("/sys/kernel/rust_hugetlb/node{node}/hugepages-2048kB/{file}")
+                format!("/sys/kernel/rust_hugetlb/node{node}/{FOLDER}/{file}")
             }
         }
     }
@@ -113,13 +114,13 @@ impl Backend {
             Self::Hugetlb => sys::descriptor(unsafe {
                 libc::memfd_create(
                     c"differential".as_ptr(),
-                    libc::MFD_HUGETLB | libc::MFD_HUGE_2MB | libc::MFD_CLOEXEC,
+                    libc::MFD_HUGETLB | MEMFD | libc::MFD_CLOEXEC,
                 )
             }),
             Self::Ours => OpenOptions::new()
                 .read(true)
                 .write(true)
-                .open("/dev/rust_hugetlb")
+                .open(DEVICE)
                 .map(OwnedFd::from)
                 .map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL)),
         }

@@ -41,6 +41,7 @@ pub mod print;
 pub mod remote;
 pub mod scenario;
 pub mod shrink;
+pub mod size;
 pub mod stamp;
 pub mod sys;
 pub mod tally;
@@ -48,5 +49,4 @@ pub mod text;
 pub mod touch;
 pub mod world;
 
-/// Bytes of one huge page.
-pub const HUGE: usize = 2 << 20;
+pub use size::HUGE;

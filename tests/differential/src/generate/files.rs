@@ -2,9 +2,10 @@
 
 //! Files: their pages and sizes.
 
-use crate::generate::{Generator, FILE_PAGES};
+use crate::generate::Generator;
 use crate::op::{FilePages, Op};
 use crate::pair::Pair;
+use crate::size::FILE_PAGES;
 
 impl Generator {
     pub(super) fn open(&mut self, pair: &Pair, who: usize) -> Option<Op> {

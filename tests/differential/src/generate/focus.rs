@@ -5,9 +5,10 @@
 //! seldom brings together.
 
 use crate::backend::Knob;
-use crate::generate::{children, Generator, MOST};
+use crate::generate::{children, Generator};
 use crate::op::{Op, Pages, Prot, Skew, SLOT_PAGES};
 use crate::pair::Pair;
+use crate::size::MOST;
 use crate::text::Text;
 use crate::touch::Access;
 

@@ -3,19 +3,17 @@
 //! Mappings, and what is done with them.
 
 use crate::advice::Advice;
-use crate::generate::{Generator, AREAS, FILE_PAGES};
+use crate::generate::{Generator, AREAS};
 use crate::op::{Move, NewMap, Op, Pages, Place, Prot, Sharing, Skew, Way, MAPS, SLOT_PAGES};
 use crate::pair::Pair;
+use crate::size::{FILE_PAGES, HUGE};
+
+/// The page whose offset in bytes is negative, as a signed number.
+const SIGN: u64 = (1 << 63) / HUGE as u64;
 
 /// Where else in a file mappings may begin: about the last page of any file, and where offsets are
 /// negative.
-const FAR: [u64; 5] = [
-    1 << 20,
-    (1 << 42) - 8,
-    1 << 42,
-    (1 << 43) - 8,
-    (1 << 43) - 1,
-];
+const FAR: [u64; 5] = [1 << 20, SIGN - 8, SIGN, 2 * SIGN - 8, 2 * SIGN - 1];
 
 /// The pages of a slot that mappings begin at.
 const STARTS: usize = 20;

@@ -2,8 +2,8 @@
 
 //! Random operations, which keep the pools small and nearly used up.
 //!
-//! Every file has at most [`FILE_PAGES`] pages, sizes are at most [`MOST`] and a process has at most
-//! [`AREAS`] mappings, so both pools together never have more than a part of the guest's memory:
+//! Every file has at most [`FILE_PAGES`](crate::size::FILE_PAGES) pages, sizes are at most
+//! [`MOST`](crate::size::MOST) and a process has at most [`AREAS`] mappings, so both pools together never have more than a part of the guest's memory:
 //! near its end two runs of hugetlb itself would differ.
 
 mod family;
@@ -19,16 +19,11 @@ use crate::machine::Machine;
 use crate::op::{NodeList, Op, FILES};
 use crate::pair::Pair;
 use crate::policy::Policy;
+use crate::size::HAS_PRIVATE;
 use crate::touch::Access;
-
-/// The pages of a file that mappings begin and end within.
-const FILE_PAGES: usize = 12;
 
 /// The mappings of a process from which on it makes no more.
 const AREAS: usize = 9;
-
-/// The largest size written to a file of the pool.
-const MOST: u64 = 48;
 
 /// In how many of a hundred operations a child acts, if there is one.
 const BY_CHILDREN: u32 = 35;
@@ -100,7 +95,7 @@ impl Generator {
         Self {
             random: Rng::with_seed(seed),
             machine,
-            private,
+            private: private && HAS_PRIVATE,
             focus: None,
         }
     }

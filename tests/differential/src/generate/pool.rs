@@ -3,9 +3,10 @@
 //! Writes to the files of the pools.
 
 use crate::backend::Knob;
-use crate::generate::{Generator, MOST};
+use crate::generate::Generator;
 use crate::op::Op;
 use crate::pair::Pair;
+use crate::size::{IS_PLENTY, MOST};
 use crate::text::{Text, ODD, VAST};
 
 impl Generator {
@@ -18,7 +19,7 @@ impl Generator {
                 let about = near[self.random.usize(..near.len())] + self.random.u64(..=4);
                 about.saturating_sub(2)
             }
-            5..=8 => self.random.u64(..=16),
+            5..=8 => self.random.u64(..=MOST / 3),
             _ => self.random.u64(..=most),
         };
         size.min(most)
@@ -47,7 +48,8 @@ impl Generator {
     pub(super) fn overcommit(&mut self) -> Op {
         let count = match self.random.u32(..10) {
             0..=2 => 0,
-            3..=8 => self.random.u64(..=12),
+            3..=8 => self.random.u64(..=MOST.div_ceil(4)),
+            _ if !IS_PLENTY => 1,
             _ => VAST[self.random.usize(..VAST.len())],
         };
         Op::Write {
@@ -75,6 +77,7 @@ impl Generator {
         }
         let knob = knobs[self.random.usize(..knobs.len())];
         let text = match self.random.u32(..10) {
+            _ if !IS_PLENTY => Text::Bytes(b"all".to_vec()),
             0 => Text::Noise {
                 seed: self.random.u64(..),
                 length: 5 << 10,
