@@ -289,7 +289,7 @@ impl Map {
             .step_by(4096)
             .enumerate()
             .map(move |(number, offset)| {
-                let word = stamp << 32 | number as u64;
+                let word = (stamp << 32) | number as u64;
                 (offset + number % 512 * 8, word)
             })
     }

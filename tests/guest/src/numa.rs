@@ -57,7 +57,14 @@ pub fn node_at(address: *mut u8) -> Result<i32, Errno> {
     // SAFETY: There is room for the node, and no mask is asked for.
     call(unsafe {
         let mask = ptr::null_mut::<u64>();
-        libc::syscall(libc::SYS_get_mempolicy, &mut node, mask, 0, address, flags)
+        libc::syscall(
+            libc::SYS_get_mempolicy,
+            &mut node,
+            mask,
+            0,
+            address.addr(),
+            flags,
+        )
     })?;
     Ok(node)
 }

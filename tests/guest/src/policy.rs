@@ -114,7 +114,7 @@ impl Policy {
         call(unsafe {
             libc::syscall(
                 libc::SYS_mbind,
-                base,
+                base.addr(),
                 bytes,
                 self.mode,
                 &mask,

@@ -57,7 +57,7 @@ fn every_fault() {
     let mut cases = 0;
     for own in [Own::Absent, Own::Exclusive, Own::Shared] {
         for bits in 0..1 << 5 {
-            let case = [0, 1, 2, 3, 4].map(|bit| bits >> bit & 1 == 1);
+            let case = [0, 1, 2, 3, 4].map(|bit| (bits >> bit) & 1 == 1);
             let [wants_own, in_file, in_size, robbed, owner] = case;
             let view = View {
                 own,

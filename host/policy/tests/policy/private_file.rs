@@ -4,6 +4,7 @@
 //! (`src/copy_on_write.rs`, `src/file_size.rs`).
 
 use std::cell::Cell;
+use std::collections::btree_map::Entry;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -201,7 +202,7 @@ impl CowFile {
         touch: &Touch,
         (pool, world): (&mut Shell, &mut dyn World),
     ) -> Option<u32> {
-        if !self.values.contains_key(&index) {
+        if let Entry::Vacant(page) = self.values.entry(index) {
             if index >= self.size {
                 return None;
             }
@@ -209,7 +210,7 @@ impl CowFile {
             let node = take(&touch.nodes, claim, pool, world)?;
             assert_eq!(self.file.commit(index, claim, false), Some(claim));
             self.file.insert(index, node);
-            self.values.insert(index, 0);
+            page.insert(0);
         }
         let value = self.values.get_mut(&index)?;
         *value = touch.write.unwrap_or(*value);

@@ -114,7 +114,8 @@ impl CowModel {
         touch: &Touch,
         (pool, world): On<'_>,
     ) -> Option<u32> {
-        if !self.file.page_cache.contains_key(&index) {
+        let is_there = self.file.page_cache.contains_key(&index);
+        if !is_there {
             if index >= self.size {
                 return None;
             }

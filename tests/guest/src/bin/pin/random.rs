@@ -97,7 +97,7 @@ fn run(side: &mut Side, seed: u64) -> Check {
 impl World<'_> {
     fn fresh(&mut self) -> u64 {
         self.stamp += 1;
-        self.stamp << 32 | 0xfeed
+        (self.stamp << 32) | 0xfeed
     }
 
     /// Any page of any mapping.

@@ -8,7 +8,7 @@ use guest::beside::Side;
 use guest::child::in_child;
 use guest::kind::{beside_both, half_touched, look, stamped, Kind};
 use guest::map::{Map, Request, NONE, READ};
-use guest::{call, Check, Errno, Fail, HUGE};
+use guest::{call, Check, Errno, Fail, GIGANTIC, HUGE};
 
 /// Which base pages are resident: for each huge page how many of its 512, or the errno.
 fn residents(map: &Map) -> Vec<Result<usize, Errno>> {
@@ -230,11 +230,37 @@ pub fn the_lock_limit_is_not_theirs() -> Check {
     })
 }
 
+/// Addresses for 4 pages, with a page behind them in the same page table: only where there is one does
+/// mincore look there, and not for what hugetlb's file has. They are the first map's.
+fn beside_a_page() -> Check<(Map, *mut u8)> {
+    let (around, base) = Map::reserve_for(Request {
+        page_bytes: GIGANTIC,
+        ..Request::pages(5)
+    })?;
+    let page = Request {
+        address: base.wrapping_add(4 * HUGE),
+        flags: libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
+        ..Request::pages(1)
+    };
+    let page = page.map_fd(-1)?;
+    page.write(0, 1);
+    // It goes with the map around it.
+    std::mem::forget(page);
+    Ok((around, base))
+}
+
 pub fn mincore_knows_what_is_mapped() -> Check {
     beside_both(8, |side, kind| {
         let (file, map) = half_touched(side, kind, 4)?;
         side.note("residents", residents(&map));
-        let again = kind.pages(4).unreserved().map(&file)?;
+        let (_around, base) = beside_a_page()?;
+        let plain = kind.pages(4).unreserved();
+        let fixed = Request {
+            address: base,
+            flags: plain.flags | libc::MAP_FIXED,
+            ..plain
+        };
+        let again = fixed.map(&file)?;
         side.note("residents of a second mapping", residents(&again));
         again.read(0);
         side.note("residents, one read", residents(&again));
