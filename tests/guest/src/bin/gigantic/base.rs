@@ -21,7 +21,7 @@ const STRIDE: usize = PAGE / TOUCHED;
 
 /// Words in `TOUCHED` base pages.
 fn words(stamp: u64) -> impl Iterator<Item = (usize, u64)> {
-    (0..TOUCHED).map(move |number| (number * STRIDE, stamp << 32 | number as u64))
+    (0..TOUCHED).map(move |number| (number * STRIDE, (stamp << 32) | number as u64))
 }
 
 fn write(map: &Map, stamp: u64) {

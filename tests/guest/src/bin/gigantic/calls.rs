@@ -98,8 +98,11 @@ const CUTS: [(usize, usize); 5] = [
     (PAGE + HUGE, PAGE - HUGE),
 ];
 
+/// Something that is done to a part, by name.
+type Act = (&'static str, fn(&Part) -> Result<i64, Errno>);
+
 /// What may be done to a part.
-const ACTS: [(&str, fn(&Part) -> Result<i64, Errno>); 5] = [
+const ACTS: [Act; 5] = [
     ("munmap", |part| part.map.unmap(part.offset, part.bytes)),
     ("mprotect", |part| {
         part.map.protect(part.offset, part.bytes, READ)

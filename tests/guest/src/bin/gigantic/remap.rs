@@ -36,7 +36,7 @@ fn moved(map: Map, to: *mut u8) -> Check<Map> {
 
 /// The word that [`Map::mark`] writes to that base page with stamp 1, and where.
 fn mark(number: usize) -> (usize, u64) {
-    (number * 4096 + number % 512 * 8, 1 << 32 | number as u64)
+    (number * 4096 + number % 512 * 8, (1 << 32) | number as u64)
 }
 
 /// A base page for each number, all over the page.

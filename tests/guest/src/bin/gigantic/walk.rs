@@ -182,7 +182,7 @@ fn while_touched(map: &Map, rounds: usize, act: impl Fn() -> Check) -> Check {
                     number = (number + 7919) % (PAGE / 4096);
                     let offset = number * 4096 + number % 512 * 8;
                     let word = map.read(offset);
-                    if word != (1 << 32 | number as u64) {
+                    if word != ((1 << 32) | number as u64) {
                         return Some((offset, word));
                     }
                     map.write(offset, word);

@@ -62,7 +62,7 @@ pub fn get_mempolicy_of_an_address() -> Check {
         map.write(0, 1);
         // It faults in what is not there.
         let seen = [0, 1, 2].map(|page| node_at(map.at(page * HUGE + 4096)));
-        side.note("nodes", &seen);
+        side.note("nodes", seen);
         let want = [0, 1, 2].map(|page| Ok(nodes[page % nodes.len()] as i32));
         same!(seen, want, "nodes");
         side.note_counts("looked at")
