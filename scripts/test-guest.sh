@@ -110,6 +110,15 @@ scenarios() {
 	done
 }
 
+# large_scenarios RELEASE: those with guests of many GiB, one after the other, all in
+# one lane.
+large_scenarios() {
+	local scenario
+	for scenario in tests/scenario/large/*; do
+		scenario "$scenario" "$1"
+	done
+}
+
 # scenario SCRIPT RELEASE: a script that boots guests of its own and prints KTAP.
 scenario() {
 	local name=${1##*/} release=$2 log status=0

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Pages that change their size: `demote` beside hugetlb's, and `promote`, the way back. Needs a
-//! guest with room for 1 GiB pages on two nodes; `tests/scenario/demote` boots it.
+//! guest with room for 1 GiB pages on two nodes; `tests/scenario/large/demote` boots it.
 //!
 //! An emulated guest takes a second to clear such a page: tests make do with few.
 

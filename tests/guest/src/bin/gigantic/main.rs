@@ -2,7 +2,7 @@
 
 //! 1 GiB pages: the pool beside hugetlb's, mappings by one entry each, and the calls that would
 //! lose a page if the module did not see to it. Needs a guest of 12 GiB with two nodes and an NVMe
-//! disk; `tests/scenario/gigantic` boots it.
+//! disk; `tests/scenario/large/gigantic` boots it.
 //!
 //! A page is cleared for each test and user, which takes an emulated guest a second: tests make do
 //! with few pages, and touch one word of each base page.
