@@ -3,6 +3,7 @@
 //! Demotions of both systems, with what was seen compared.
 
 use guest::map::Map;
+use guest::policy::run_on_cpu;
 use guest::pool::memory_nodes;
 use guest::{check, same, Check, Fail};
 
@@ -31,6 +32,8 @@ impl Diary {
 
 /// Does the same to both systems, each with so many large pages on its nodes, and compares.
 fn compared(on_nodes: &[u64], act: impl Fn(&mut Diary) -> Check) -> Check {
+    // A page for whoever touches it comes from where that runs.
+    run_on_cpu(0)?;
     let [hugetlbs, ours] = SYSTEMS.map(|system| {
         let mut diary = Diary {
             system,
