@@ -74,7 +74,8 @@ pub(super) unsafe fn is_as_made(folio: Folio, order: u32) -> bool {
 ///
 /// # Safety
 ///
-/// It must be a compound page of that order, frozen and the caller's alone; `piece` must be less than `order` and at least 3.
+/// It must be a compound page of that order, frozen and the caller's alone; `piece` must be less than
+/// `order` and at least 3.
 pub(super) unsafe fn split(folio: Folio, order: u32, piece: u32) {
     // SAFETY: The page is the caller's, with that many `struct page`s, which follow one another.
     unsafe {
