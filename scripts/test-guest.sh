@@ -110,12 +110,12 @@ scenarios() {
 	done
 }
 
-# large_scenarios RELEASE: those with guests of many GiB, one after the other, all in
-# one lane.
+# large_scenarios RELEASE STEPS: those with guests of many GiB, one after the other,
+# all in one lane; random operations in so many steps.
 large_scenarios() {
 	local scenario
 	for scenario in tests/scenario/large/*; do
-		scenario "$scenario" "$1"
+		STEPS=$2 scenario "$scenario" "$1"
 	done
 }
 
