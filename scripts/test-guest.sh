@@ -115,7 +115,7 @@ scenarios() {
 large_scenarios() {
 	local scenario
 	for scenario in tests/scenario/large/*; do
-		STEPS=$2 scenario "$scenario" "$1"
+		STEPS_1G=$2 scenario "$scenario" "$1"
 	done
 }
 
