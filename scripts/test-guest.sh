@@ -110,12 +110,13 @@ scenarios() {
 	done
 }
 
-# large_scenarios RELEASE STEPS: those with guests of many GiB, one after the other,
-# all in one lane; random operations in so many steps.
+# large_scenarios RELEASE STEPS SCRIPT...: those with guests of many GiB, one after
+# the other, all in one lane; random operations in so many steps.
 large_scenarios() {
-	local scenario
-	for scenario in tests/scenario/large/*; do
-		STEPS_1G=$2 scenario "$scenario" "$1"
+	local release=$1 steps=$2 scenario
+	shift 2
+	for scenario; do
+		STEPS_1G=$steps scenario "$scenario" "$release"
 	done
 }
 

@@ -3,7 +3,7 @@
 //! What pages hold once their size has changed, and that no memory is lost on the way.
 
 use guest::map::Map;
-use guest::memory::free_kib;
+use guest::memory::settled_free_kib;
 use guest::pool::memory_nodes;
 use guest::stamp::SPOTS;
 use guest::{check, same, Check, HUGE};
@@ -85,10 +85,10 @@ pub fn zero_when_it_should_be() -> Check {
 pub fn given_back_in_any_size() -> Check {
     let _pools = Emptied::of(OURS)?;
     let node = Some(memory_nodes()?[1]);
-    let before = free_kib()?;
+    let before = settled_free_kib()?;
     let all_is_back = |what: &str| -> Check {
         same!(OURS.totals()?, [(0, 0), (0, 0)], "pages, {what}");
-        let after = free_kib()?;
+        let after = settled_free_kib()?;
         check!(
             after.abs_diff(before) < NOISE_KIB,
             "{before} KiB were free before, {after} KiB after, {what}"
@@ -128,7 +128,7 @@ pub fn given_back_in_any_size() -> Check {
 pub fn of_the_page_allocators_own_pages() -> Check {
     let _pools = Emptied::of(OURS)?;
     let node = memory_nodes()?[1];
-    let before = free_kib()?;
+    let before = settled_free_kib()?;
     // In two goes: what debugging aids remember of one half is not what they do of the other.
     let wanted = node_free_pages(node)? * 15 / 16;
     OURS.set(Size::Small, Some(node), wanted / 2)?;
@@ -154,7 +154,7 @@ pub fn of_the_page_allocators_own_pages() -> Check {
     same!(promotable(None)?, 1, "promotable again");
     OURS.set(Size::Small, None, 0)?;
     OURS.set(Size::Large, None, 0)?;
-    let after = free_kib()?;
+    let after = settled_free_kib()?;
     check!(
         after.abs_diff(before) < NOISE_KIB,
         "{before} KiB were free before, {after} KiB after"

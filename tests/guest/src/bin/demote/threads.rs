@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 
-use guest::memory::free_kib;
+use guest::memory::settled_free_kib;
 use guest::{check, fail, same, Check, Fail, HUGE};
 
 use crate::promote::promote;
@@ -124,7 +124,7 @@ pub fn one_pool_at_a_time() -> Check {
 /// Sizes change both ways, at both pools' resizes, and pages of both are in use.
 pub fn all_at_once() -> Check {
     let _pools = Emptied::of(OURS)?;
-    let before = free_kib()?;
+    let before = settled_free_kib()?;
     {
         let _pools = Emptied::with(OURS, &[1, 2])?;
         let over = AtomicBool::new(false);
@@ -178,7 +178,7 @@ pub fn all_at_once() -> Check {
         }
     }
     same!(OURS.totals()?, [(0, 0), (0, 0)], "pages in the end");
-    let after = free_kib()?;
+    let after = settled_free_kib()?;
     if after.abs_diff(before) >= NOISE_KIB {
         return Err(Fail(format!(
             "{before} KiB were free before, {after} KiB after"

@@ -5,9 +5,10 @@
 use guest::device::{open, NODES};
 use guest::kmod::{load, loaded, unload, users, Reloaded};
 use guest::map::{Map, Request};
+use guest::memory::settled_free_kib;
 use guest::pipe::Pipe;
 use guest::pool::{Resized, OURS};
-use guest::{check, memory, poll, refused, same, Check};
+use guest::{check, poll, refused, same, Check};
 
 /// A page of the pool: what is missing if one got lost, and too much if one was given back twice.
 const PAGE_KIB: u64 = 2048;
@@ -17,13 +18,6 @@ const PAGE_KIB: u64 = 2048;
 const NOISE_KIB: u64 = 512;
 /// How much more: a debug kernel lets go of the module's objects seconds after it.
 const LATE_KIB: u64 = 1536;
-
-/// Free memory that can be compared. Without emptying the caches each cycle seems to lose some 300
-/// KiB on a kernel with KASAN, until its quarantine is full.
-fn free_kib() -> Check<u64> {
-    memory::shrink_caches()?;
-    memory::free_kib()
-}
 
 /// Fails unless rmmod is refused as in use (delete_module says so with EAGAIN).
 fn in_use() -> Check {
@@ -78,7 +72,7 @@ pub fn rmmod_with_a_pinned_page_leaves_it_to_its_user() -> Check {
     let _reloaded = Reloaded::after_test()?;
     let mut pipe = Pipe::new()?;
     goes()?;
-    let before = free_kib()?;
+    let before = settled_free_kib()?;
     load("hugepages_2M=2")?;
     let map = Map::of_new_file(1)?;
     map.fill(0, 9);
@@ -86,7 +80,7 @@ pub fn rmmod_with_a_pinned_page_leaves_it_to_its_user() -> Check {
     drop(map);
     goes()?;
     // One page is back, one is the pipe's.
-    let held = before.saturating_sub(free_kib()?);
+    let held = before.saturating_sub(settled_free_kib()?);
     check!(
         (PAGE_KIB - LATE_KIB..PAGE_KIB + NOISE_KIB).contains(&held),
         "{held} KiB are held by a pipe with one page"
@@ -97,7 +91,7 @@ pub fn rmmod_with_a_pinned_page_leaves_it_to_its_user() -> Check {
 
 fn free_memory_returns_to(before: u64) -> Check {
     let same = before - NOISE_KIB..before + LATE_KIB;
-    poll::until("free KiB", free_kib, |now| same.contains(now))
+    poll::until("free KiB", settled_free_kib, |now| same.contains(now))
         .map(drop)
         .map_err(|fail| guest::Fail(format!("{}, {before} before", fail.0)))
 }
@@ -110,11 +104,11 @@ pub fn cycles_give_all_memory_back() -> Check {
     // The first cycle leaves what later ones reuse.
     load("")?;
     goes()?;
-    let before = free_kib()?;
+    let before = settled_free_kib()?;
     for _ in 0..CYCLES {
         load(&format!("hugepages_2M={PAGES}"))?;
         same!(OURS.nr()?, PAGES, "nr_hugepages after loading");
-        let taken = before.saturating_sub(free_kib()?);
+        let taken = before.saturating_sub(settled_free_kib()?);
         check!(
             taken + NOISE_KIB > PAGES * PAGE_KIB,
             "{PAGES} pages took {taken} KiB"

@@ -107,6 +107,13 @@ impl Area<'_> {
     fn missing(&mut self, page: usize, spot: usize, Bus(code): Bus) -> Check {
         same!(code, libc::BUS_ADRERR, "si_code of a SIGBUS");
         match self.content[page] {
+            // It was there: zeros that the owner had read before it forked, and then wrote to.
+            Content::Unknown | Content::Absent { promised: false }
+                if spot != 0 && self.kind == Kind::Forked =>
+            {
+                self.arena.count(Figure::Robs);
+                self.content[page] = Content::Lost;
+            }
             Content::Unknown | Content::Absent { promised: false } => {
                 check!(spot == 0, "{} went away", self.name(page));
                 self.arena.count(Figure::Buses);
