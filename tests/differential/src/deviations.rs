@@ -8,11 +8,13 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use crate::advice::Advice;
+use crate::arena::Arena;
 use crate::backend::Knob;
 use crate::counters::Counters;
 use crate::maps::{Area, Maps};
 use crate::op::{Move, Op, Sharing, Skew, Way};
 use crate::outcome::Event;
+use crate::pids::Pids;
 use crate::touch::Access;
 
 /// Whether an operation is not tried on a pool with these counters, whose nodes have these numbers.
@@ -39,24 +41,44 @@ pub struct Subject<'a> {
     pub maps: &'a Maps,
     /// Whether a page is in a private mapping that was made with reservations, here or by a parent.
     pub reserved: &'a [bool],
-    /// The mappings of all processes.
-    pub family: &'a [Maps],
+    /// All processes, and where they have their mappings.
+    pub pids: &'a Pids,
+    pub arena: Arena,
+    pub by: By,
+}
+
+/// Who thought of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Chance, which comes upon every slip.
+    Chance,
+    /// Somebody who knows that no page will be taken from anybody where hugetlb has a slip in that.
+    Script,
 }
 
 impl Subject<'_> {
     fn is_alone(&self) -> bool {
-        self.family.len() == 1
+        self.pids.all().count() == 1
+    }
+
+    /// Whether hugetlb could take a page from the wrong mapping: [`robs_at_the_owners_address`].
+    fn could_rob_the_wrong(&self) -> bool {
+        self.by == By::Chance && robs_at_the_owners_address()
     }
 
     /// Whether somebody has a private mapping that begins elsewhere in its file than one would whose
     /// page `page` were the file's page `in_file`.
-    fn has_askew(&self, page: usize, in_file: u64) -> bool {
+    fn has_askew(&self, page: usize, in_file: u64) -> Result<bool, String> {
         let start = |page: usize, in_file: u64| (page as u64).wrapping_sub(in_file);
-        self.family
-            .iter()
-            .flat_map(Maps::areas)
-            .filter(|area| area.is_private())
-            .any(|area| start(area.pages.start, area.first()) != start(page, in_file))
+        let askew = |area: &Area| {
+            area.is_private() && start(area.pages.start, area.first()) != start(page, in_file)
+        };
+        for pid in self.pids.all() {
+            if Maps::read(Some(pid), self.arena)?.areas().iter().any(askew) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -72,9 +94,9 @@ fn robs_at_the_owners_address() -> bool {
     *ANSWER
 }
 
-/// Whether an operation is not tried.
-pub fn left_out(op: &Op, on: &Subject<'_>) -> bool {
-    match op {
+/// Whether an operation is not tried. Fails where the mappings of a process cannot be read.
+pub fn left_out(op: &Op, on: &Subject<'_>) -> Result<bool, String> {
+    Ok(match op {
         // Data of private pages survive it in the module, which is not asked. Shared pages only
         // leave the page table.
         Op::Advise { at, advice } => {
@@ -93,13 +115,13 @@ pub fn left_out(op: &Op, on: &Subject<'_>) -> bool {
         // next touch enters them again.
         Op::Mincore { .. } => !on.is_alone() || on.maps.areas().iter().any(Area::is_private),
         Op::Map(new) => {
-            robs_at_the_owners_address()
-                && new.sharing == Sharing::Private
-                && on.has_askew(new.place.number(), new.first)
+            new.sharing == Sharing::Private
+                && on.could_rob_the_wrong()
+                && on.has_askew(new.place.number(), new.first)?
         }
         Op::Move(made) => move_left_out(made, on),
         _ => false,
-    }
+    })
 }
 
 fn move_left_out(made: &Move, on: &Subject<'_>) -> bool {
@@ -123,7 +145,7 @@ fn move_left_out(made: &Move, on: &Subject<'_>) -> bool {
     let Some(area) = on.maps.around(from.clone()) else {
         return true;
     };
-    if area.is_private() && robs_at_the_owners_address() && to.number() != from.start {
+    if area.is_private() && on.could_rob_the_wrong() && to.number() != from.start {
         return true;
     }
     // What is under the target goes first. Should it be the rest of the same mapping, that is then

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use crate::backend::Backend;
+use crate::deviations::By;
 use crate::machine::Machine;
 use crate::pair::Pair;
 use crate::{cpuset, sys, touch};
@@ -39,7 +40,7 @@ pub fn run(tests: Vec<Test<'_>>) -> ExitCode {
 pub fn run_on_pair(tests: &[PairTest]) -> ExitCode {
     let on_pair = |&(name, test): &PairTest| -> Test<'static> {
         let run = move || {
-            let (machine, mut pair) = prepare(&Backend::BOTH)?;
+            let (machine, mut pair) = prepare(&Backend::BOTH, By::Script)?;
             pair.reset()?;
             test(&mut pair, &machine)
         };
@@ -49,10 +50,10 @@ pub fn run_on_pair(tests: &[PairTest]) -> ExitCode {
 }
 
 /// What every test of these pools starts with.
-pub fn prepare(backends: &[Backend]) -> Check<(Machine, Pair)> {
+pub fn prepare(backends: &[Backend], by: By) -> Check<(Machine, Pair)> {
     touch::catch().map_err(sys::errno_name)?;
     cpuset::prepare()?;
     let machine = Machine::look()?;
-    let pair = Pair::new(&machine, backends)?;
+    let pair = Pair::new(&machine, backends, by)?;
     Ok((machine, pair))
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use crate::arena::Arena;
 use crate::backend::{Backend, Knob};
 use crate::counters::{Counters, Gauge};
-use crate::deviations;
+use crate::deviations::{self, By};
 use crate::family::{Died, Family};
 use crate::history::{Deed, History};
 use crate::machine::Machine;
@@ -91,9 +91,9 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// The pools as they are: call [`Self::reset`] first.
-    pub fn new(machine: &Machine, backends: &[Backend]) -> Result<Self, String> {
-        let world = |backend: &Backend| World::new(*backend).map_err(errno_name);
+    /// The pools as they are, for operations that `by` thinks of: call [`Self::reset`] first.
+    pub fn new(machine: &Machine, backends: &[Backend], by: By) -> Result<Self, String> {
+        let world = |backend: &Backend| World::new(*backend, by).map_err(errno_name);
         let gauge = |backend: &Backend| Gauge::open(*backend, &machine.nodes);
         Ok(Self {
             worlds: backends.iter().map(world).collect::<Result<_, _>>()?,

@@ -41,6 +41,11 @@ impl Pids {
         self.set(who, 0);
     }
 
+    /// The numbers of all that are there.
+    pub fn all(&self) -> impl Iterator<Item = libc::pid_t> + '_ {
+        (0..PROCESSES).filter_map(|who| self.get(who))
+    }
+
     /// The number of a process that is there.
     pub fn get(&self, who: usize) -> Option<libc::pid_t> {
         match self.0[who].load(Ordering::Relaxed) {

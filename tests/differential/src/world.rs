@@ -7,9 +7,9 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use crate::arena::{self, Arena};
 use crate::backend::Backend;
 use crate::cpuset;
-use crate::deviations::{self, Subject};
+use crate::deviations::{self, By, Subject};
 use crate::maps::Maps;
-use crate::op::{FilePages, Move, NewMap, Op, Pages, Prot, Sharing, Skew, Way, FILES, PROCESSES};
+use crate::op::{FilePages, Move, NewMap, Op, Pages, Prot, Sharing, Skew, Way, FILES};
 use crate::outcome::{Event, Outcome};
 use crate::pids::Pids;
 use crate::policy::set_home;
@@ -25,6 +25,7 @@ const SKEW: usize = 4096;
 /// Everything that is open and mapped of one pool in this process.
 pub struct World {
     backend: Backend,
+    by: By,
     arena: Arena,
     files: [Option<OwnedFd>; FILES],
     /// The pages of private mappings that were made with reservations, by this process or the one it
@@ -43,11 +44,12 @@ pub struct Context {
 
 impl World {
     /// Nothing open, nothing mapped.
-    pub fn new(backend: Backend) -> Result<Self, i32> {
+    pub fn new(backend: Backend, by: By) -> Result<Self, i32> {
         let arena = Arena::of(backend);
         arena.anchor()?;
         Ok(Self {
             backend,
+            by,
             arena,
             files: [const { None }; FILES],
             reserved: vec![false; arena::PAGES],
@@ -66,22 +68,20 @@ impl World {
             Op::Remote { who, .. } => context.pids.get(*who),
             _ => None,
         };
-        let others = (0..PROCESSES).filter_map(|who| context.pids.get(who));
-        let (Ok(maps), Ok(family)) = (
-            Maps::read(subject, self.arena),
-            others
-                .map(|pid| Maps::read(Some(pid), self.arena))
-                .collect::<Result<Vec<_>, _>>(),
-        ) else {
-            return vec![Event::Errno(libc::EIO)];
-        };
-        let subject = Subject {
-            maps: &maps,
-            reserved: &self.reserved,
-            family: &family,
-        };
-        if deviations::left_out(op, &subject) {
-            return vec![];
+        let left_out = Maps::read(subject, self.arena).and_then(|maps| {
+            let subject = Subject {
+                maps: &maps,
+                reserved: &self.reserved,
+                pids: context.pids,
+                arena: self.arena,
+                by: self.by,
+            };
+            deviations::left_out(op, &subject)
+        });
+        match left_out {
+            Err(_) => return vec![Event::Errno(libc::EIO)],
+            Ok(true) => return vec![],
+            Ok(false) => {}
         }
         self.perform(op, context)
             .into_iter()

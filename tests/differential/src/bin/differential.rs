@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use clap::{value_parser, Arg, ArgAction, Command};
 use differential::backend::Backend;
+use differential::deviations::By;
 use differential::episode::{self, Failure};
 use differential::generate::Generator;
 use differential::ktap::{self, prepare, Check};
@@ -145,7 +146,7 @@ fn main() -> ExitCode {
 fn replay(options: &Options, file: &str) -> Check {
     let text = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
     let ops = parse::list(&text)?;
-    let (_, mut pair) = prepare(&options.backends())?;
+    let (_, mut pair) = prepare(&options.backends(), By::Chance)?;
     println!("# {} operations of {file}", ops.len());
     let result = options.replay(&mut pair, &ops);
     result.map_err(|failure| report(&failure))
@@ -153,7 +154,7 @@ fn replay(options: &Options, file: &str) -> Check {
 
 fn random(options: &Options) -> Check {
     let Options { seed, steps, .. } = *options;
-    let (machine, mut pair) = prepare(&options.backends())?;
+    let (machine, mut pair) = prepare(&options.backends(), By::Chance)?;
     println!(
         "# seed {seed}, {steps} steps, {} nodes, {} CPUs",
         machine.nodes.len(),
