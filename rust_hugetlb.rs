@@ -22,11 +22,10 @@
 //! └── mm                how the kernel does it: the only unsafe code
 //! ```
 //!
-//! Loading, in order: look at the CPU; make an hstate for each size it can map, and fill its
-//! pool as the parameters say; mount
-//! the internal filesystem; make the files of debugfs and sysfs; register the devices; let users in. Unloading is
-//! the same backwards (the order of [`RustHugetlb`]'s fields), and the kernel does not let it begin
-//! while a file or mapping of ours exists.
+//! Loading, in order: look at the CPU; make an hstate for each size it can map, and fill its pool as
+//! the parameters say; mount the internal filesystem; make the files of debugfs and sysfs; register
+//! the devices; let users in. Unloading is the same backwards (the order of [`RustHugetlb`]'s
+//! fields), and the kernel does not let it begin while a file or mapping of ours exists.
 
 #![deny(unsafe_code)]
 
@@ -224,8 +223,9 @@ fn fill(wanted: &Wanted, map: Arc<MemoryMap>) -> Result<Arc<Hstate>> {
     if wanted.pages.is_zero() {
         return Ok(hstate);
     }
-    hstate.resize(wanted.pages, Extent::Total(task::memory_nodes()));
-    let got = hstate.pool().counts(None).nr;
+    let got = hstate
+        .resize(wanted.pages, Extent::Total(task::memory_nodes()))
+        .got;
     if got < wanted.pages {
         pr_warn!(
             "hugepages_{}={}: only {} pages could be had; memory is short or in pieces: free some \

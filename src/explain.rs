@@ -13,7 +13,6 @@ use kernel::{
     prelude::*,
     seq_file::SeqFile,
     seq_print,
-    str::CString,
     sync::{new_mutex, Arc, Mutex},
     time::{Instant, Monotonic},
 };
@@ -121,15 +120,13 @@ impl Explain {
             let survey = self.survey(&zone).map_err(|_| fmt::Error)?;
             let room = self.room(&zone);
             sum.add(&survey, room, self.size);
-            match nodes.last_mut() {
-                Some((nid, estimate)) if *nid == zone.nid => estimate.add(&survey, room, self.size),
-                _ => {
-                    let mut estimate = Estimate::default();
-                    estimate.add(&survey, room, self.size);
-                    nodes
-                        .push((zone.nid, estimate), GFP_KERNEL)
-                        .map_err(|_| fmt::Error)?;
-                }
+            if nodes.last().is_none_or(|(nid, _)| *nid != zone.nid) {
+                nodes
+                    .push((zone.nid, Estimate::default()), GFP_KERNEL)
+                    .map_err(|_| fmt::Error)?;
+            }
+            if let Some((_, estimate)) = nodes.last_mut() {
+                estimate.add(&survey, room, self.size);
             }
         }
         let everywhere = self.refuge();
@@ -336,11 +333,9 @@ impl Maps {
         let directory = Directory::create(c_str!("rust_hugetlb"))?;
         let mut files = KVec::new();
         for hstate in hstates {
-            let kib = hstate.size().kib();
-            let name = CString::try_from_fmt(kernel::prelude::fmt!("hugepages-{kib}kB"))?;
             let map = Map(hstate.explain().clone());
             files.push(
-                File::create(directory.clone(), &name, module, map)?,
+                File::create(directory.clone(), &hstate.folder()?, module, map)?,
                 GFP_KERNEL,
             )?;
         }

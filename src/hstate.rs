@@ -4,7 +4,7 @@
 //!
 //! Mirrors `struct hstate` of mm/hugetlb.c.
 
-use kernel::{prelude::*, sync::Arc};
+use kernel::{prelude::*, str::CString, sync::Arc};
 
 use crate::{
     explain::Explain,
@@ -59,6 +59,11 @@ impl Hstate {
         let growth = self.pool().resize(count, extent);
         self.explain.note(growth);
         growth
+    }
+
+    /// The name of the folder with its files, and of its map in debugfs. ENOMEM. Sleeps.
+    pub(crate) fn folder(&self) -> Result<CString> {
+        CString::try_from_fmt(kernel::prelude::fmt!("hugepages-{}kB", self.size().kib()))
     }
 
     /// Why the pool does not grow.

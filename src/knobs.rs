@@ -175,8 +175,7 @@ fn add(
     node: Option<NodeId>,
     rows: &[Row],
 ) -> Result<Arc<Directory>> {
-    let name = CString::try_from_fmt(kernel::prelude::fmt!("hugepages-{}kB", hstate.size().kib()))?;
-    let folder = Directory::create(Some(parent.clone()), &name)?;
+    let folder = Directory::create(Some(parent.clone()), &hstate.folder()?)?;
     for &(name, mode, knob) in rows {
         let hstate = hstate.clone();
         let attribute = HstateFile { hstate, node, knob };

@@ -24,7 +24,7 @@ const FLAGS: usize = (1 << bindings::pageflags___NR_PAGEFLAGS) - 1;
 const HEAD: usize = 1 << bindings::pageflags_PG_head;
 const POISON: usize = 1 << bindings::pageflags_PG_hwpoison;
 /// Where the second page's flags hold the order (`folio_set_order`).
-const ORDER: usize = 0xff;
+pub(super) const ORDER: usize = 0xff;
 /// The first tail whose `mapping` has no other use; each after it has the same there.
 const PLAIN_TAIL: usize = 4;
 

@@ -22,7 +22,7 @@ use kernel::{
     types::Opaque,
 };
 
-use super::{folio::Label, version::cond_resched};
+use super::{compound, folio::Label, version::cond_resched};
 
 /// Base pages that are online together (PAGES_PER_SUBSECTION).
 const BLOCK: usize = 1 << (bindings::SUBSECTION_SHIFT - bindings::PAGE_SHIFT);
@@ -240,7 +240,7 @@ unsafe fn look_at_head(page: *const bindings::page, pfn: usize) -> Look {
         let folio = page.cast::<bindings::folio>();
         if compound {
             let second = addr_of!((*folio).__bindgen_anon_2.__bindgen_anon_1);
-            let order = addr_of!((*second)._flags_1).read_volatile() & 0xff;
+            let order = addr_of!((*second)._flags_1).read_volatile() & compound::ORDER;
             let maps = addr_of!(
                 (*second)
                     .__bindgen_anon_1

@@ -12,7 +12,7 @@
 )]
 
 pub(crate) mod chardev;
-pub(crate) mod compound;
+mod compound;
 pub(crate) mod cpu;
 pub(crate) mod debugfs;
 pub(crate) mod delayed_work;

@@ -182,8 +182,8 @@ impl<T: MappedFile> Operations<T> {
     }
 
     /// Where THP is off for the mapping (`enabled=never`, MADV_NOHUGEPAGE, PR_SET_THP_DISABLE), the
-    /// kernel asks for a base page. It gets the huge page here, too, if that is of 2 MiB. And in a private mapping the
-    /// kernel comes here to copy on write, when it already holds the mmap lock.
+    /// kernel asks for a base page. It gets the huge page here, too, if that is of 2 MiB. And in a
+    /// private mapping the kernel comes here to copy on write, when it already holds the mmap lock.
     ///
     /// # Safety
     ///
