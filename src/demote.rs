@@ -27,9 +27,7 @@ pub(crate) fn demote(
     count: PageCount,
     extent: Extent,
 ) -> Result<(), Refusal> {
-    // Nobody grows or shrinks either pool, or it would take what comes for a change of its own.
-    let _large_stays = large.lock_resize();
-    let _small_stays = small.lock_resize();
+    let _resizes = Pool::lock_resizes(large, small);
     let pieces = large.size().pieces(small.size());
     let mut demote = match extent {
         Extent::Total(nodes) => Demote::of_total(count, pieces, nodes),

@@ -42,8 +42,16 @@ pub(crate) enum Extent {
 }
 
 impl Extent {
+    /// The nodes that it is about.
+    pub(crate) fn nodes(self) -> NodeSet {
+        match self {
+            Self::Total(nodes) => nodes,
+            Self::Node(node) => NodeSet::only(node),
+        }
+    }
+
     /// The node, if it is about one.
-    fn node(self) -> Option<NodeId> {
+    pub(crate) fn node(self) -> Option<NodeId> {
         match self {
             Self::Total(_) => None,
             Self::Node(node) => Some(node),
@@ -100,6 +108,12 @@ impl Pool {
     /// Keeps resizes out, and all that they are kept out of. Sleeps.
     pub(crate) fn lock_resize(&self) -> Guard<'_, (), MutexBackend> {
         self.resize.lock()
+    }
+
+    /// Keeps resizes out of both pools: one would take what comes from the other for a change of its
+    /// own. Sleeps.
+    pub(crate) fn lock_resizes<'a>(large: &'a Self, small: &'a Self) -> [impl Sized + use<'a>; 2] {
+        [large.lock_resize(), small.lock_resize()]
     }
 
     /// The counters and the free pages, together.

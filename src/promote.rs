@@ -26,9 +26,7 @@ pub(crate) fn promote(
     count: PageCount,
     extent: Extent,
 ) -> Result<(), Refusal> {
-    // As for a demotion, and in the same order.
-    let _large_stays = large.lock_resize();
-    let _small_stays = small.lock_resize();
+    let _resizes = Pool::lock_resizes(large, small);
     let pieces = large.size().pieces(small.size());
     let mut promote = match extent {
         Extent::Total(nodes) => Promote::to_total(count, pieces, nodes),
@@ -91,13 +89,10 @@ pub(crate) fn promote(
 
 /// How many pages of `large` could be made of the free pages of `small`, on one node or on all.
 pub(crate) fn promotable(large: &Pool, small: &Pool, extent: Extent) -> PageCount {
-    let (only, nodes) = match extent {
-        Extent::Total(nodes) => (None, nodes),
-        Extent::Node(node) => (Some(node), NodeSet::only(node)),
-    };
     let pieces = large.size().pieces(small.size());
     let inner = small.lock();
-    promote::promotable(&inner.counts, only, whole(&inner, &nodes), pieces)
+    let whole = whole(&inner, &extent.nodes());
+    promote::promotable(&inner.counts, extent.node(), whole, pieces)
 }
 
 fn whole(inner: &Inner, nodes: &NodeSet) -> PageCount {
