@@ -33,15 +33,10 @@ static void die(const char *what, const char *remedy)
 
 static unsigned long count(const char *file)
 {
-	char path[128];
-	unsigned long value;
-	FILE *stream;
+	long value = rust_hugetlb_count_in(POOL, file);
 
-	snprintf(path, sizeof(path), POOL "%s", file);
-	stream = fopen(path, "re");
-	if (!stream || fscanf(stream, "%lu", &value) != 1)
-		die(path, "load the module on a CPU with pdpe1gb: insmod rust_hugetlb.ko");
-	fclose(stream);
+	if (value < 0)
+		die(file, "load the module on a CPU with pdpe1gb: insmod rust_hugetlb.ko");
 	return value;
 }
 

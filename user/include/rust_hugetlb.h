@@ -140,14 +140,14 @@ static inline int rust_hugetlb_preallocate(int fd, uint64_t offset, uint64_t len
 	return ioctl(fd, RUST_HUGETLB_PREALLOCATE, &range);
 }
 
-/* The number in one of the pool's files, for example "free_hugepages", or -1. */
-static inline long rust_hugetlb_count(const char *name)
+/* The number in the file `name` of the folder `pool`, which ends with a slash, or -1. */
+static inline long rust_hugetlb_count_in(const char *pool, const char *name)
 {
 	char path[256];
 	FILE *file;
 	long count;
 
-	if (snprintf(path, sizeof(path), "%s%s", RUST_HUGETLB_POOL, name) >= (int)sizeof(path)) {
+	if (snprintf(path, sizeof(path), "%s%s", pool, name) >= (int)sizeof(path)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
@@ -160,6 +160,12 @@ static inline long rust_hugetlb_count(const char *name)
 	}
 	fclose(file);
 	return count;
+}
+
+/* The number in one of the 2 MiB pool's files, for example "free_hugepages", or -1. */
+static inline long rust_hugetlb_count(const char *name)
+{
+	return rust_hugetlb_count_in(RUST_HUGETLB_POOL, name);
 }
 
 #endif /* RUST_HUGETLB_H */
