@@ -9,6 +9,9 @@ use crate::{check, Check, Fail};
 
 const BASE_PAGE: u64 = 4096;
 
+/// Slab pages come and go all the time; that is less than a huge page.
+pub const NOISE_KIB: u64 = 1536;
+
 /// Free KiB: MemFree, and the pages that wait in the allocator's per-CPU lists, which MemFree
 /// leaves out although a freed huge page may lie there.
 pub fn free_kib() -> Check<u64> {
@@ -41,6 +44,15 @@ pub fn shrink_caches() -> Check {
 pub fn settled_free_kib() -> Check<u64> {
     shrink_caches()?;
     free_kib()
+}
+
+/// Fails unless as much memory is free now as was before, both read in the same way.
+pub fn all_is_back(before: u64, now: u64) -> Check {
+    check!(
+        now.abs_diff(before) < NOISE_KIB,
+        "{before} KiB were free before, {now} KiB are now"
+    );
+    Ok(())
 }
 
 /// A line of /proc/meminfo, in KiB.

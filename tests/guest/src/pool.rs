@@ -75,6 +75,13 @@ pub struct Counts {
     pub nodes: Vec<NodeCounts>,
 }
 
+impl Counts {
+    /// nr, free and surplus.
+    pub fn row(&self) -> (u64, u64, u64) {
+        (self.nr, self.free, self.surplus)
+    }
+}
+
 impl Pool {
     /// Bytes of one of its pages.
     pub fn page_bytes(self) -> usize {
@@ -94,6 +101,19 @@ impl Pool {
     /// The path of one of a node's files.
     pub fn node_file(self, node: usize, name: &str) -> String {
         format!("{}/node{node}/{}/{name}", self.nodes, self.in_node)
+    }
+
+    /// The path of one of a node's files, or of the whole pool's.
+    pub fn file_of(self, node: Option<usize>, name: &str) -> String {
+        match node {
+            Some(node) => self.node_file(node, name),
+            None => self.file(name),
+        }
+    }
+
+    /// The count in one of these files.
+    pub fn read(self, node: Option<usize>, name: &str) -> Check<u64> {
+        number(&self.file_of(node, name))
     }
 
     pub fn nr(self) -> Check<u64> {

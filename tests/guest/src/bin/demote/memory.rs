@@ -3,18 +3,15 @@
 //! What pages hold once their size has changed, and that no memory is lost on the way.
 
 use guest::map::Map;
-use guest::memory::settled_free_kib;
+use guest::memory::{all_is_back, settled_free_kib};
 use guest::pool::memory_nodes;
 use guest::stamp::SPOTS;
-use guest::{check, same, Check, HUGE};
+use guest::{check, same, Check, Fail, GIGANTIC, HUGE};
 
 use crate::promote::{promotable, promote};
-use crate::sizes::{Emptied, Size, System, GIGANTIC, PIECES};
+use crate::sizes::{Emptied, Size, System, PIECES};
 
 const OURS: System = System::Ours;
-
-/// Slab pages come and go meanwhile; that is less than a huge page.
-const NOISE_KIB: u64 = 1536;
 
 /// The words looked at: some of each small page.
 fn offsets() -> impl Iterator<Item = usize> {
@@ -86,14 +83,9 @@ pub fn given_back_in_any_size() -> Check {
     let _pools = Emptied::of(OURS)?;
     let node = Some(memory_nodes()?[1]);
     let before = settled_free_kib()?;
-    let all_is_back = |what: &str| -> Check {
+    let nothing_is_left = |what: &str| -> Check {
         same!(OURS.totals()?, [(0, 0), (0, 0)], "pages, {what}");
-        let after = settled_free_kib()?;
-        check!(
-            after.abs_diff(before) < NOISE_KIB,
-            "{before} KiB were free before, {after} KiB after, {what}"
-        );
-        Ok(())
+        all_is_back(before, settled_free_kib()?).map_err(|Fail(why)| Fail(format!("{why}, {what}")))
     };
     let grow = || OURS.set(Size::Large, node, 1);
     let shrink = || {
@@ -103,7 +95,7 @@ pub fn given_back_in_any_size() -> Check {
     grow()?;
     OURS.demote(None, 1)?;
     shrink()?;
-    all_is_back("demoted")?;
+    nothing_is_left("demoted")?;
     grow()?;
     for _ in 0..3 {
         OURS.demote(None, 1)?;
@@ -111,7 +103,7 @@ pub fn given_back_in_any_size() -> Check {
     }
     same!(OURS.totals()?, [(1, 1), (0, 0)], "pages there and back");
     shrink()?;
-    all_is_back("demoted and promoted")?;
+    nothing_is_left("demoted and promoted")?;
     grow()?;
     OURS.demote(None, 1)?;
     OURS.set(Size::Small, None, PIECES / 2)?;
@@ -121,7 +113,7 @@ pub fn given_back_in_any_size() -> Check {
     }
     drop(map);
     shrink()?;
-    all_is_back("demoted and half of it given back before the rest")
+    nothing_is_left("demoted and half of it given back before the rest")
 }
 
 /// Pages that were never one: the page allocator hands out neighbours where memory is free.
@@ -154,12 +146,7 @@ pub fn of_the_page_allocators_own_pages() -> Check {
     same!(promotable(None)?, 1, "promotable again");
     OURS.set(Size::Small, None, 0)?;
     OURS.set(Size::Large, None, 0)?;
-    let after = settled_free_kib()?;
-    check!(
-        after.abs_diff(before) < NOISE_KIB,
-        "{before} KiB were free before, {after} KiB after"
-    );
-    Ok(())
+    all_is_back(before, settled_free_kib()?)
 }
 
 /// How many small pages a node's free memory is.

@@ -4,10 +4,10 @@
 
 use guest::map::Map;
 use guest::policy::run_on_cpu;
-use guest::pool::memory_nodes;
+use guest::pool::{memory_nodes, Counts};
 use guest::{check, same, Check, Fail};
 
-use crate::sizes::{Counts, Emptied, Size, System, PIECES, SYSTEMS};
+use crate::sizes::{Emptied, Size, System, PIECES, SYSTEMS};
 
 /// What a system did: a line for each thing seen.
 struct Diary {
@@ -62,7 +62,7 @@ pub fn each_write() -> Check {
         diary.demote(None, 0)?;
         let both = diary.demote(None, 1)?;
         same!(
-            (both[0].total, both[1].total),
+            (both[0].row(), both[1].row()),
             ((2, 2, 0), (PIECES, PIECES, 0)),
             "nr, free, surplus after the first one"
         );
@@ -72,7 +72,7 @@ pub fn each_write() -> Check {
         diary.demote(first, 5)?;
         diary.demote(second, u64::MAX)?;
         let both = diary.demote(None, u64::MAX)?;
-        same!(both[0].total, (0, 0, 0), "large pages after asking for all");
+        same!(both[0].row(), (0, 0, 0), "large pages after asking for all");
         diary.demote(None, 1)?;
         // The small pool is one like any other then.
         for (size, count) in [(Size::Small, 700), (Size::Small, 0), (Size::Large, 2)] {
@@ -95,14 +95,14 @@ pub fn pages_in_use() -> Check {
         let map = diary.system.map(Size::Large, 1)?;
         map.write(0, 1);
         let both = diary.demote(None, 2)?;
-        same!(both[0].total, (1, 0, 0), "large pages, one in use");
+        same!(both[0].row(), (1, 0, 0), "large pages, one in use");
         diary.demote(None, 1)?;
         diary.demote(Some(memory_nodes()?[1]), 1)?;
         same!(map.read(0), 1, "its first word");
         drop(map);
         diary.note("given up", diary.system.both()?);
         let both = diary.demote(None, 1)?;
-        same!(both[0].total, (0, 0, 0), "large pages, none in use");
+        same!(both[0].row(), (0, 0, 0), "large pages, none in use");
         Ok(())
     })
 }
@@ -117,7 +117,7 @@ pub fn surplus() -> Check {
         diary.note("surplus", system.both()?);
         let both = diary.demote(None, 1)?;
         same!(
-            both[1].total,
+            both[1].row(),
             (PIECES + 1, PIECES, 1),
             "small pages, one of them surplus"
         );
@@ -143,7 +143,7 @@ pub fn reserved_pages() -> Check {
         // As many free pages as promises there.
         diary.demote(Some(nodes[0]), 1)?;
         let both = diary.demote(None, 1)?;
-        same!(both[0].total, (1, 1, 0), "large pages, one of two reserved");
+        same!(both[0].row(), (1, 1, 0), "large pages, one of two reserved");
         diary.demote(None, 1)?;
         map.write(0, 1);
         diary.note("touched", diary.system.both()?);
@@ -158,7 +158,7 @@ pub fn reserved_pages_are_there() -> Check {
         let map: Map = system.map(Size::Large, 1)?;
         system.demote(None, 2)?;
         let [large, small] = system.both()?;
-        let all = (large.total, large.resv, small.total);
+        let all = (large.row(), large.resv, small.row());
         let _pools = {
             drop(map);
             Emptied::with(system, &[1, 1])?
@@ -166,7 +166,7 @@ pub fn reserved_pages_are_there() -> Check {
         let map = system.map(Size::Large, 2)?;
         system.demote(Some(memory_nodes()?[1]), 1)?;
         let [large, small] = system.both()?;
-        let node = (large.total, large.resv, small.total);
+        let node = (large.row(), large.resv, small.row());
         drop(map);
         Ok((all, node))
     });

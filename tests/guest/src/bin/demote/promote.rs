@@ -85,13 +85,13 @@ pub fn pages_that_are_not_free() -> Check {
         map.write(page * guest::HUGE, 1);
     }
     same!(
-        OURS.counts(Size::Small)?.total,
+        OURS.counts(Size::Small)?.row(),
         (PIECES + 1, 0, 1),
         "nr, free, surplus in use"
     );
     drop(map);
     let [_, small] = OURS.both()?;
-    same!(small.total.2, 0, "surplus when all are given up");
+    same!(small.surplus, 0, "surplus when all are given up");
     let whole = promotable(None)?;
     promote(None, 1)?;
     let [(large, _), (small, free)] = OURS.totals()?;
@@ -115,7 +115,7 @@ pub fn on_nodes() -> Check {
             "promotable of the nodes, and in all"
         );
         let [large, small] = OURS.both()?;
-        let nr = |place: usize| (large.nodes[place].0, small.nodes[place].0);
+        let nr = |place: usize| (large.nodes[place].nr, small.nodes[place].nr);
         same!(
             (nr(0), nr(1)),
             (

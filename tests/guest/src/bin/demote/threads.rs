@@ -5,15 +5,14 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 
-use guest::memory::settled_free_kib;
-use guest::{check, fail, same, Check, Fail, HUGE};
+use guest::memory::{all_is_back, settled_free_kib};
+use guest::{check, fail, same, Check, HUGE};
 
 use crate::promote::promote;
 use crate::sizes::{Emptied, Size, System, PIECES};
 
 const OURS: System = System::Ours;
 const ROUNDS: u64 = 24;
-const NOISE_KIB: u64 = 1536;
 
 /// Runs all of them at once; the first that fails is what it says.
 fn together(jobs: &[&(dyn Fn() -> Check + Sync)]) -> Check {
@@ -167,22 +166,16 @@ pub fn all_at_once() -> Check {
             &uses_large_pages,
         ])?;
         for counts in OURS.both()? {
-            let (nr, free, surplus) = counts.total;
+            let (nr, free, surplus) = counts.row();
             same!(
                 (free, surplus, counts.resv),
                 (nr, 0, 0),
                 "free, surplus, resv"
             );
-            let sum: u64 = counts.nodes.iter().map(|node| node.0).sum();
+            let sum: u64 = counts.nodes.iter().map(|node| node.nr).sum();
             same!(sum, nr, "the nodes' pages in all");
         }
     }
     same!(OURS.totals()?, [(0, 0), (0, 0)], "pages in the end");
-    let after = settled_free_kib()?;
-    if after.abs_diff(before) >= NOISE_KIB {
-        return Err(Fail(format!(
-            "{before} KiB were free before, {after} KiB after"
-        )));
-    }
-    Ok(())
+    all_is_back(before, settled_free_kib()?)
 }

@@ -17,9 +17,9 @@ fn all() -> Check<Vec<String>> {
     let mut paths = Vec::new();
     for size in [LARGE, GIGANTIC] {
         for name in ["explain", "can_grow"] {
-            paths.push(size.file(name));
+            paths.push(size.pool.file(name));
             for node in online_nodes()? {
-                paths.push(size.node_file(node, name));
+                paths.push(size.pool.node_file(node, name));
             }
         }
         paths.push(size.map_file());
@@ -69,7 +69,7 @@ pub fn lines_are_as_documented() -> Check {
             );
             size.can_grow_of(node)?;
             for name in ["explain", "can_grow"] {
-                for path in [size.file(name), size.node_file(node, name)] {
+                for path in [size.pool.file(name), size.pool.node_file(node, name)] {
                     let text = fs::read_to_string(&path)?;
                     check!(
                         !text.contains("0x") && !text.contains("ffff"),

@@ -2,19 +2,15 @@
 
 //! 1 GiB pages: what is foretold comes true, and what is in the way is found.
 
-use std::fs;
-
 use guest::map::{Map, Request};
 use guest::memory::frame_of;
 use guest::pipe::Pipe;
 use guest::policy::Policy;
-use guest::pool::{memory_nodes, write_once, Resized, HUGETLB, OURS};
+use guest::pool::{memory_nodes, Resized, HUGETLB, HUGETLB_1G, OURS};
 use guest::{check, device, same, Check, Fail, HUGE};
 
 use crate::grow::{by_node, grown, too_many, whole};
 use crate::text::{drain, Emptied, Range, GIGANTIC, LARGE};
-
-const HUGETLBS: &str = "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages";
 
 pub fn pool_gets_what_was_foretold() -> Check {
     whole(GIGANTIC)
@@ -29,16 +25,15 @@ struct Oracle;
 
 impl Oracle {
     fn grown_to(count: u64) -> Check<(Self, u64)> {
-        write_once(HUGETLBS, count.to_string().as_bytes())?;
-        let got = fs::read_to_string(HUGETLBS)?.trim_end().parse()?;
-        Ok((Self, got))
+        HUGETLB_1G.set(count)?;
+        Ok((Self, HUGETLB_1G.nr()?))
     }
 }
 
 impl Drop for Oracle {
     fn drop(&mut self) {
         // The test has its verdict already.
-        let _ = write_once(HUGETLBS, b"0");
+        let _ = HUGETLB_1G.set(0);
     }
 }
 
@@ -60,7 +55,7 @@ pub fn pages_of_both_pools_are_named() -> Check {
     let (before, _) = GIGANTIC.can_grow()?;
     let (oracle, theirs) = Oracle::grown_to(1)?;
     same!(theirs, 1, "hugetlb's pages");
-    GIGANTIC.set(1)?;
+    GIGANTIC.pool.set(1)?;
     let told = GIGANTIC.explain()?;
     same!(
         (told.sum("pool", None), told.sum("huge", None)),
@@ -76,7 +71,7 @@ pub fn pages_of_both_pools_are_named() -> Check {
     // 2 MiB pages know them, too: 512 ranges each, in the middle of which there is no head page.
     same!(LARGE.explain()?.sum("huge", None), 1024, "ranges of 2 MiB");
     drop(oracle);
-    GIGANTIC.set(0)?;
+    GIGANTIC.pool.set(0)?;
     same!(
         LARGE.explain()?.sum("huge", None),
         0,
@@ -121,16 +116,30 @@ fn keep_one_each(map: &Map, ranges: &[Range]) -> Check<Vec<usize>> {
     kept.ok_or_else(|| Fail("no page lies in some of the ranges".into()))
 }
 
-/// With something in each of `ranges`: they are not foretold, and not to be had.
-fn are_blocked(ranges: &[Range], verdict: &str) -> Check {
+/// What became of `ranges`, but for those where the kernel itself has got a page meanwhile. One must
+/// be left.
+fn without_kernel_pages(ranges: &[Range]) -> Check<Vec<Range>> {
     let map = GIGANTIC.map()?;
+    let mut left = Vec::new();
     for range in ranges {
         let now = map.iter().find(|now| now.first == range.first);
         let now = now.ok_or_else(|| Fail(format!("{range:?} is gone")))?;
+        if now.count("unmovable") == 0 {
+            left.push(now.clone());
+        }
+    }
+    check!(!left.is_empty(), "the kernel has pages in all of {ranges:?}");
+    Ok(left)
+}
+
+/// With something in each of `ranges`: they are not foretold, and not to be had.
+fn are_blocked(ranges: &[Range], verdict: &str) -> Check {
+    let blocked = without_kernel_pages(ranges)?;
+    for now in &blocked {
         same!(now.verdict, verdict, "{now:?}");
     }
     let told = GIGANTIC.explain()?;
-    let count = ranges.len() as u64;
+    let count = blocked.len() as u64;
     check!(
         told.sum(verdict, None) >= count,
         "{verdict} in fewer than {count} ranges"
@@ -150,17 +159,15 @@ fn are_blocked(ranges: &[Range], verdict: &str) -> Check {
         );
     }
     same!(GIGANTIC.explain()?.got, got, "got");
-    GIGANTIC.set(0)?;
+    GIGANTIC.pool.set(0)?;
     Ok(())
 }
 
 /// What is left when nothing is in the way any more.
 fn are_open_again(ranges: &[Range]) -> Check {
     drain()?;
-    let map = GIGANTIC.map()?;
-    for range in ranges {
-        let now = map.iter().find(|now| now.first == range.first);
-        check!(now.is_some_and(Range::is_open), "{now:?} is not open again");
+    for now in without_kernel_pages(ranges)? {
+        check!(now.is_open(), "{now:?} is not open again");
     }
     let (prospect, got) = grown(GIGANTIC, None)?;
     check!(
@@ -259,7 +266,7 @@ pub fn hugetlbs_small_pages_do_not_block() -> Check {
         "{prospect:?}, got {got}"
     );
     same!(HUGETLB.nr()?, 8, "hugetlb's pages");
-    GIGANTIC.set(0)?;
+    GIGANTIC.pool.set(0)?;
     drop(small);
     Ok(())
 }

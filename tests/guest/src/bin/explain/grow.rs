@@ -12,7 +12,7 @@ use crate::text::{drain, Emptied, Prospect, Range, Size, LARGE};
 
 /// More pages than there are.
 pub fn too_many(size: Size) -> Check<u64> {
-    Ok(2 * memory::meminfo("MemTotal")? / size.kib + 16)
+    Ok(2 * memory::meminfo("MemTotal")? / size.kib() + 16)
 }
 
 /// Fails unless the pool got what was foretold; says what that was.
@@ -31,8 +31,8 @@ fn is_as_foretold(prospect: Prospect, got: u64, of: &str) -> Check {
 pub fn grown(size: Size, node: Option<usize>) -> Check<(Prospect, u64)> {
     const TRIES: usize = 5;
     let set = |count| match node {
-        Some(node) => size.set_node(node, count),
-        None => size.set(count),
+        Some(node) => size.pool.set_node(node, count),
+        None => size.pool.set(count),
     };
     for _ in 0..TRIES {
         drain()?;
@@ -41,7 +41,7 @@ pub fn grown(size: Size, node: Option<usize>) -> Check<(Prospect, u64)> {
             None => size.can_grow()?.0,
         };
         set(too_many(size)?)?;
-        let got = size.nr()?;
+        let got = size.pool.nr()?;
         let is_here = |range: &&Range| node.is_none_or(|node| range.node == node);
         let is_free = |range: &Range| range.verdict == "free";
         if got >= prospect.now || size.map()?.iter().filter(is_here).any(is_free) {
@@ -60,7 +60,7 @@ pub fn whole(size: Size) -> Check {
     // And there is no more to be had.
     same!(
         size.explain()?.sum("pool", None),
-        size.nr()?,
+        size.pool.nr()?,
         "ranges taken"
     );
     Ok(())
@@ -79,7 +79,7 @@ pub fn by_node(size: Size) -> Check {
             "asked, got and on"
         );
         same!(told.sum("pool", None), got, "ranges taken");
-        size.set_node(node, 0)?;
+        size.pool.set_node(node, 0)?;
     }
     Ok(())
 }
@@ -96,8 +96,8 @@ pub fn nodes_get_what_was_foretold() -> Check {
 pub fn too_little_is_said_once() -> Check {
     let _pool = Emptied::now(LARGE)?;
     let mut log = Log::from_now()?;
-    LARGE.set(3)?;
-    LARGE.set(1)?;
+    LARGE.pool.set(3)?;
+    LARGE.pool.set(1)?;
     same!(
         log.lines()?,
         Vec::<String>::new(),
@@ -111,11 +111,11 @@ pub fn too_little_is_said_once() -> Check {
     );
 
     let asked = too_many(LARGE)?;
-    LARGE.set(asked)?;
-    let got = LARGE.nr()?;
+    LARGE.pool.set(asked)?;
+    let got = LARGE.pool.nr()?;
     let line = format!(
         "5 rust_hugetlb: {asked} pages of 2048 kB asked for, {got} in the pool: see {}",
-        LARGE.file("explain")
+        LARGE.pool.file("explain")
     );
     same!(
         log.lines()?,
@@ -130,17 +130,17 @@ pub fn too_little_is_said_once() -> Check {
     );
 
     let node = memory_nodes()?[0];
-    LARGE.set_node(node, asked)?;
+    LARGE.pool.set_node(node, asked)?;
     let told = LARGE.explain()?;
     let here = told.got;
     let line = format!(
         "5 rust_hugetlb: {asked} pages of 2048 kB asked for on node {node}, {here} in the pool: see {}",
-        LARGE.node_file(node, "explain")
+        LARGE.pool.node_file(node, "explain")
     );
     same!(log.lines()?, vec![line], "lines of a node's resize");
     same!(told.on, format!("node{node}"), "on");
 
-    LARGE.set(2)?;
+    LARGE.pool.set(2)?;
     same!(log.lines()?, Vec::<String>::new(), "lines of a shrink");
     same!(LARGE.explain()?.got, 2, "got");
     check!(
@@ -157,11 +157,11 @@ pub fn the_log_is_not_flooded() -> Check {
     let _pool = Emptied::now(size)?;
     // As many as there are: from here on each write falls short at once.
     let asked = too_many(size)?;
-    size.set(asked)?;
+    size.pool.set(asked)?;
     let mut log = Log::from_now()?;
     let begin = Instant::now();
     for _ in 0..WRITES {
-        size.set(asked)?;
+        size.pool.set(asked)?;
     }
     let windows = begin.elapsed().as_secs() as usize / 5 + 2;
     let lines = log.lines()?.len();

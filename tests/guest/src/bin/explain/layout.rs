@@ -175,7 +175,7 @@ pub fn map_agrees_with_kpageflags() -> Check {
 }
 
 pub fn a_read_can_be_interrupted() -> Check {
-    interrupt(&[LARGE.file("explain"), LARGE.file("can_grow")])
+    interrupt(&[LARGE.pool.file("explain"), LARGE.pool.file("can_grow")])
 }
 
 pub fn a_map_can_be_interrupted() -> Check {

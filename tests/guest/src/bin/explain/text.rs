@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::fs;
 
-use guest::pool::write_once;
+use guest::pool::{Pool, OURS, OURS_1G};
 use guest::{check, fail, same, Check, Errno, Fail};
 
 /// What a range can be, in the order of the files.
@@ -34,17 +34,17 @@ const OTHERS: [&str; 6] = [
 /// A page size of the module's.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    pub kib: u64,
+    pub pool: Pool,
     /// In base pages.
     pub pages: u64,
 }
 
 pub const LARGE: Size = Size {
-    kib: 2048,
+    pool: OURS,
     pages: 512,
 };
 pub const GIGANTIC: Size = Size {
-    kib: 1 << 20,
+    pool: OURS_1G,
     pages: 1 << 18,
 };
 
@@ -120,47 +120,25 @@ impl Explain {
 }
 
 impl Size {
-    pub fn file(self, name: &str) -> String {
-        format!("/sys/kernel/rust_hugetlb/hugepages-{}kB/{name}", self.kib)
-    }
-
-    pub fn node_file(self, node: usize, name: &str) -> String {
-        format!(
-            "/sys/kernel/rust_hugetlb/node{node}/hugepages-{}kB/{name}",
-            self.kib
-        )
+    pub fn kib(self) -> u64 {
+        self.pool.page_bytes() as u64 >> 10
     }
 
     pub fn map_file(self) -> String {
-        format!("/sys/kernel/debug/rust_hugetlb/hugepages-{}kB", self.kib)
-    }
-
-    pub fn nr(self) -> Check<u64> {
-        Ok(fs::read_to_string(self.file("nr_hugepages"))?
-            .trim_end()
-            .parse()?)
-    }
-
-    pub fn set(self, count: u64) -> Result<usize, Errno> {
-        write_once(&self.file("nr_hugepages"), count.to_string().as_bytes())
-    }
-
-    pub fn set_node(self, node: usize, count: u64) -> Result<usize, Errno> {
-        let path = self.node_file(node, "nr_hugepages");
-        write_once(&path, count.to_string().as_bytes())
+        format!("/sys/kernel/debug/rust_hugetlb/hugepages-{}kB", self.kib())
     }
 
     pub fn explain(self) -> Check<Explain> {
-        Explain::parse(&fs::read_to_string(self.file("explain"))?)
+        Explain::parse(&fs::read_to_string(self.pool.file("explain"))?)
     }
 
     pub fn explain_of(self, node: usize) -> Check<Explain> {
-        Explain::parse(&fs::read_to_string(self.node_file(node, "explain"))?)
+        Explain::parse(&fs::read_to_string(self.pool.node_file(node, "explain"))?)
     }
 
     /// `can_grow` of all nodes, and of each.
     pub fn can_grow(self) -> Check<(Prospect, Vec<(usize, Prospect)>)> {
-        let mut all = prospects(&fs::read_to_string(self.file("can_grow"))?)?;
+        let mut all = prospects(&fs::read_to_string(self.pool.file("can_grow"))?)?;
         check!(!all.is_empty() && all[0].0 == "all", "no line of all");
         let (_, total) = all.remove(0);
         let mut nodes = Vec::new();
@@ -171,7 +149,7 @@ impl Size {
     }
 
     pub fn can_grow_of(self, node: usize) -> Check<Prospect> {
-        let text = fs::read_to_string(self.node_file(node, "can_grow"))?;
+        let text = fs::read_to_string(self.pool.node_file(node, "can_grow"))?;
         let all = prospects(&text)?;
         same!(all.len(), 1, "nodes in a node's can_grow");
         same!(all[0].0, format!("node{node}"), "the node");
@@ -204,8 +182,8 @@ pub struct Emptied(pub Size);
 
 impl Emptied {
     pub fn now(size: Size) -> Check<Self> {
-        size.set(0)?;
-        same!(size.nr()?, 0, "nr_hugepages to begin with");
+        size.pool.set(0)?;
+        same!(size.pool.nr()?, 0, "nr_hugepages to begin with");
         Ok(Self(size))
     }
 }
@@ -213,7 +191,7 @@ impl Emptied {
 impl Drop for Emptied {
     fn drop(&mut self) {
         // The test has its verdict already.
-        let _ = self.0.set(0);
+        let _ = self.0.pool.set(0);
     }
 }
 

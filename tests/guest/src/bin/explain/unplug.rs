@@ -123,9 +123,9 @@ pub fn walks_survive_what_others_do() -> Check {
             scope.spawn(|| read_all(&over)),
         ];
         let done: Check = (0..ROUNDS).try_for_each(|round| {
-            LARGE.set(64 + round)?;
+            LARGE.pool.set(64 + round)?;
             drop(Offline(take_offline()?));
-            LARGE.set(0)?;
+            LARGE.pool.set(0)?;
             Ok(())
         });
         over.store(true, Relaxed);

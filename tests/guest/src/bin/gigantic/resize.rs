@@ -15,8 +15,6 @@ use crate::{PAGE, POOLS};
 const TOO_MANY: u64 = 64;
 
 pub fn as_many_as_hugetlb_gets_and_all_are_given_back() -> Check {
-    /// Slab pages come and go meanwhile.
-    const NOISE_KIB: u64 = 1536;
     let _pools = (Resized::of(HUGETLB_1G, 0)?, Resized::ours_1g(0)?);
     HUGETLB_1G.set(TOO_MANY)?;
     let hugetlbs = HUGETLB_1G.nr()?;
@@ -34,18 +32,13 @@ pub fn as_many_as_hugetlb_gets_and_all_are_given_back() -> Check {
     same!(on_nodes, counts.nr, "the nodes' pages");
     let pages_kib = counts.nr * (PAGE as u64 / 1024);
     check!(
-        taken.abs_diff(pages_kib) < NOISE_KIB,
+        taken.abs_diff(pages_kib) < memory::NOISE_KIB,
         "{} pages took {taken} KiB",
         counts.nr
     );
     OURS_1G.set(0)?;
     same!(OURS_1G.nr()?, 0, "nr_hugepages after writing 0");
-    let after = memory::free_kib()?;
-    check!(
-        after.abs_diff(before) < NOISE_KIB,
-        "{before} KiB were free before, {after} KiB after"
-    );
-    Ok(())
+    memory::all_is_back(before, memory::free_kib()?)
 }
 
 pub fn nodes_and_policies_as_hugetlb() -> Check {

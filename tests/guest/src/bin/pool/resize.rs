@@ -23,8 +23,6 @@ pub fn grows_and_shrinks() -> Check {
 
 pub fn takes_real_memory_and_gives_it_back() -> Check {
     const PAGES: u64 = 16;
-    /// Slab pages come and go meanwhile; that is less than a huge page.
-    const NOISE_KIB: u64 = 1536;
     let _pool = Resized::ours(0)?;
     let before = memory::free_kib()?;
     OURS.set(PAGES)?;
@@ -32,16 +30,11 @@ pub fn takes_real_memory_and_gives_it_back() -> Check {
     let taken = before.saturating_sub(memory::free_kib()?);
     let pages_kib = PAGES * (HUGE as u64 / 1024);
     check!(
-        taken.abs_diff(pages_kib) < NOISE_KIB,
+        taken.abs_diff(pages_kib) < memory::NOISE_KIB,
         "{PAGES} pages took {taken} KiB"
     );
     OURS.set(0)?;
-    let after = memory::free_kib()?;
-    check!(
-        after.abs_diff(before) < NOISE_KIB,
-        "{before} KiB were free before, {after} KiB after"
-    );
-    Ok(())
+    memory::all_is_back(before, memory::free_kib()?)
 }
 
 fn check_sums(counts: &Counts) -> Check {
