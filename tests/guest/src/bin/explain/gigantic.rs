@@ -128,7 +128,10 @@ fn without_kernel_pages(ranges: &[Range]) -> Check<Vec<Range>> {
             left.push(now.clone());
         }
     }
-    check!(!left.is_empty(), "the kernel has pages in all of {ranges:?}");
+    check!(
+        !left.is_empty(),
+        "the kernel has pages in all of {ranges:?}"
+    );
     Ok(left)
 }
 
