@@ -54,6 +54,8 @@ struct Book {
     /// those in the page tables, also where a VMA is robbed.
     shown: Regions<KVVec<FileRange>>,
     coverage: Coverage<KVVec<FileRange>>,
+    /// Its last VMA is gone: what it would be promised now, nobody would give back.
+    ended: bool,
 }
 
 impl Private {
@@ -78,6 +80,7 @@ impl Private {
             robbed,
             shown: Regions::new(KVVec::new()),
             coverage: Coverage::new(KVVec::new()),
+            ended: false,
         };
         static MADE: Atomic<usize> = Atomic::new(0);
         let this = Self {
@@ -187,10 +190,13 @@ impl Private {
         Ok(())
     }
 
-    /// The mapping gave up its page at `index`, and would like a promise for it again. Under the
-    /// fault lock of `index`; sleeps.
+    /// The mapping gave up its page at `index`, and would like a promise for it again: ENOENT if it
+    /// has ended meanwhile. Under the fault lock of `index`; sleeps.
     pub(crate) fn promise_again(&self, index: usize) -> Result {
         let mut book = self.book.lock();
+        if book.ended {
+            return Err(ENOENT);
+        }
         make_room(&mut book.promised)?;
         book.promised
             .add(FileRange::only(index))
@@ -217,7 +223,9 @@ impl Private {
         if make_room(book.coverage.doubled()).is_err() {
             book.coverage.lose_count();
         }
-        book.coverage.closed(range)
+        let release = book.coverage.closed(range);
+        book.ended = release == Release::All;
+        release
     }
 
     /// Ends the promises for `range`, where it has no page and no VMA any more. How many there were.
