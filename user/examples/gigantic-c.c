@@ -36,7 +36,7 @@ static unsigned long count(const char *file)
 	long value = rust_hugetlb_count_in(POOL, file);
 
 	if (value < 0)
-		die(file, "load the module on a CPU with pdpe1gb: insmod rust_hugetlb.ko");
+		die(POOL, "load the module on a CPU with pdpe1gb: insmod rust_hugetlb.ko");
 	return value;
 }
 
