@@ -54,8 +54,6 @@ struct Book {
     /// those in the page tables, also where a VMA is robbed.
     shown: Regions<KVVec<FileRange>>,
     coverage: Coverage<KVVec<FileRange>>,
-    /// Its last VMA is gone: what it would be promised now, nobody would give back.
-    ended: bool,
 }
 
 impl Private {
@@ -80,7 +78,6 @@ impl Private {
             robbed,
             shown: Regions::new(KVVec::new()),
             coverage: Coverage::new(KVVec::new()),
-            ended: false,
         };
         static MADE: Atomic<usize> = Atomic::new(0);
         let this = Self {
@@ -194,7 +191,8 @@ impl Private {
     /// has ended meanwhile. Under the fault lock of `index`; sleeps.
     pub(crate) fn promise_again(&self, index: usize) -> Result {
         let mut book = self.book.lock();
-        if book.ended {
+        // Nobody would give that promise back.
+        if book.coverage.is_over() {
             return Err(ENOENT);
         }
         make_room(&mut book.promised)?;
@@ -223,9 +221,7 @@ impl Private {
         if make_room(book.coverage.doubled()).is_err() {
             book.coverage.lose_count();
         }
-        let release = book.coverage.closed(range);
-        book.ended = release == Release::All;
-        release
+        book.coverage.closed(range)
     }
 
     /// Ends the promises for `range`, where it has no page and no VMA any more. How many there were.

@@ -53,6 +53,11 @@ impl<T: DerefMut<Target = [FileRange]>> Coverage<T> {
         self.lost_count || !self.doubled.ranges().is_empty()
     }
 
+    /// Whether the last VMA is gone.
+    pub fn is_over(&self) -> bool {
+        self.vmas == 0
+    }
+
     /// One VMA was split in two.
     pub fn split(&mut self) {
         self.vmas = self.vmas.saturating_add(1);

@@ -46,7 +46,9 @@ fn a_part_that_is_unmapped_takes_its_range() {
     }
     assert_eq!(vmas.closed(range(1, 2)), Release::Range(range(1, 2)));
     assert_eq!(vmas.closed(range(0, 1)), Release::Range(range(0, 1)));
+    assert!(!vmas.is_over());
     assert_eq!(vmas.closed(range(2, 9)), Release::All);
+    assert!(vmas.is_over());
 }
 
 #[test]
