@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use guest::pool::{memory_nodes, Counts};
-use guest::{check, same, Check};
+use guest::{check, poll, same, Check};
 
 use crate::arena::{Arena, Figure};
 use crate::options::{Backend, Options};
@@ -40,11 +40,18 @@ pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
             arena.end();
         }
     }
-    Ok(())
+    // While all runs, a slow machine may never read them at one moment.
+    poll::until(
+        "that the counters stay what they are with all over",
+        || sample(backend, arena),
+        |stayed| *stayed,
+    )
+    .map(drop)
 }
 
-/// Reads all counters, three times: what did not change meanwhile was true at one moment.
-fn sample(backend: Backend, arena: &Arena) -> Check {
+/// Reads all counters, three times: what did not change meanwhile was true at one moment. Whether
+/// that was so.
+fn sample(backend: Backend, arena: &Arena) -> Check<bool> {
     let read = || -> Check<Counts> {
         let mut counts = backend.pool.counts()?;
         // hugetlb counts below 0 while somebody pins a page of a private mapping that is gone.
@@ -64,11 +71,12 @@ fn sample(backend: Backend, arena: &Arena) -> Check {
         );
     }
     let [first, second, third] = &counts;
-    if first == second && second == third {
+    let stayed = first == second && second == third;
+    if stayed {
         arena.count(Figure::Consistent);
         consistent(first)?;
     }
-    Ok(())
+    Ok(stayed)
 }
 
 fn consistent(counts: &Counts) -> Check {
