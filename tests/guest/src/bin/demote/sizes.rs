@@ -60,13 +60,11 @@ impl System {
 
     /// Gives a size so many pages, on a node or in all, and nothing less.
     pub fn set(self, size: Size, node: Option<usize>, count: u64) -> Check {
-        self.write(size, node, "nr_hugepages", count)?;
-        same!(
-            self.read(size, node, "nr_hugepages")?,
-            count,
-            "{size:?} pages of {self:?} after asking for {count}"
-        );
-        Ok(())
+        let pool = self.pool(size);
+        match node {
+            None => pool.reach(count),
+            Some(node) => pool.reach_on(node, count),
+        }
     }
 
     pub fn demote(self, node: Option<usize>, count: u64) -> Result<(), Errno> {
