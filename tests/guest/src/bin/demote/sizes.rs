@@ -60,11 +60,13 @@ impl System {
 
     /// Gives a size so many pages, on a node or in all, and nothing less.
     pub fn set(self, size: Size, node: Option<usize>, count: u64) -> Check {
-        let pool = self.pool(size);
-        match node {
-            None => pool.reach(count),
-            Some(node) => pool.reach_on(node, count),
-        }
+        self.write(size, node, "nr_hugepages", count)?;
+        same!(
+            self.read(size, node, "nr_hugepages")?,
+            count,
+            "{size:?} pages of {self:?} after asking for {count}"
+        );
+        Ok(())
     }
 
     pub fn demote(self, node: Option<usize>, count: u64) -> Result<(), Errno> {
