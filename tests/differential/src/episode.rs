@@ -9,7 +9,7 @@ use crate::op::Op;
 use crate::pair::{Difference, Pair, Step};
 
 /// An episode that found a difference.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
     /// What was done; the difference was seen after the last of it.
     pub ops: Vec<Op>,

@@ -30,6 +30,7 @@ pub mod history;
 pub mod ktap;
 pub mod machine;
 pub mod maps;
+pub mod miss;
 pub mod module;
 pub mod op;
 pub mod outcome;

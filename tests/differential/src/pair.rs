@@ -25,7 +25,7 @@ use crate::world::World;
 const LOOKS: usize = 50;
 
 /// Something that was not the same, in words.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Difference(pub Vec<String>);
 
 impl Difference {
@@ -35,6 +35,18 @@ impl Difference {
 
     fn died(who: usize, Died(status): Died) -> Self {
         Self(vec![format!("child {who} died: wait status {status:#x}")])
+    }
+}
+
+impl Difference {
+    /// What hugetlb did, where it was not what the module did.
+    pub fn of_hugetlb(&self) -> Vec<&str> {
+        let of_hugetlb = |line: &&str| line.starts_with("hugetlb ");
+        self.0
+            .iter()
+            .map(String::as_str)
+            .filter(of_hugetlb)
+            .collect()
     }
 }
 
@@ -126,6 +138,23 @@ impl Pair {
     /// The counters after the last operation.
     pub fn counters(&self) -> &Counters {
         &self.last
+    }
+
+    /// Has the pool go first from now on that went second.
+    pub fn turn_round(&mut self) {
+        self.worlds.reverse();
+        self.gauges.reverse();
+    }
+
+    /// Whether the pools differ in how many pages, or how many of surplus, some node has: not only in
+    /// what they do with them. False where that cannot be read.
+    pub fn pages_differ(&self) -> bool {
+        let pages = |gauge: &Gauge| -> Option<Vec<(u64, u64)>> {
+            let nodes = gauge.read().ok()?.nodes;
+            Some(nodes.iter().map(|node| (node.nr, node.surplus)).collect())
+        };
+        let pages: Option<Vec<_>> = self.gauges.iter().map(pages).collect();
+        pages.is_some_and(|pages| pages.iter().any(|other| *other != pages[0]))
     }
 
     /// Ends everything that is open or mapped, and checks that nothing of it is left.
@@ -340,12 +369,13 @@ impl Pair {
             }
         }
         let worlds = self.worlds.iter().map(|world| world.backend().name());
-        Err(Difference(
-            worlds
-                .zip(said)
-                .map(|(name, said)| format!("{what} {name:12} {}", text(said)))
-                .collect(),
-        ))
+        let mut lines: Vec<_> = worlds
+            .zip(said)
+            .map(|(name, said)| format!("{name:12} {what} {}", text(said)))
+            .collect();
+        // Whoever goes first.
+        lines.sort();
+        Err(Difference(lines))
     }
 
     /// Compares all counters; they are what all have.

@@ -12,6 +12,7 @@ struct Size {
     device: &'static str,
     most: u64,
     file_pages: usize,
+    episode: usize,
 }
 
 const SIZE: Size = if cfg!(feature = "gigantic") {
@@ -22,6 +23,7 @@ const SIZE: Size = if cfg!(feature = "gigantic") {
         device: "/dev/rust_hugetlb-1G",
         most: 3,
         file_pages: 4,
+        episode: 100,
     }
 } else {
     Size {
@@ -31,6 +33,7 @@ const SIZE: Size = if cfg!(feature = "gigantic") {
         device: "/dev/rust_hugetlb",
         most: 48,
         file_pages: 12,
+        episode: 250,
     }
 };
 
@@ -57,3 +60,10 @@ pub const HAS_PRIVATE: bool = !cfg!(feature = "gigantic");
 
 /// Whether there is memory for all pages that may be asked for, however high the limit.
 pub const IS_PLENTY: bool = !cfg!(feature = "gigantic");
+
+/// Steps from one reset to the next. What fails is searched for in so many, and done again in so
+/// many where it may be by chance.
+pub const EPISODE: usize = SIZE.episode;
+
+/// Whether a pool can fail to get a page that there is memory for: see [`crate::miss`].
+pub const MAY_MISS: bool = cfg!(feature = "gigantic");

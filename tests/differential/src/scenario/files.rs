@@ -15,14 +15,25 @@ use crate::pair::Pair;
 use crate::text::{Text, ODD, VAST};
 
 /// The module's own files, which hugetlb has not: of the whole pool, and of a node.
-const OWN: [&str; 5] = [
+const OWN: [&str; 10] = [
     "pinned_hugepages",
+    "poisoned_hugepages",
+    "zeroed_hugepages",
+    "faults_cleared",
+    "faults_found_zero",
+    "scrub_percent",
     "explain",
     "can_grow",
     "promote",
     "promotable_hugepages",
 ];
-const OWN_OF_NODE: [&str; 4] = ["explain", "can_grow", "promote", "promotable_hugepages"];
+const OWN_OF_NODE: [&str; 5] = [
+    "zeroed_hugepages",
+    "explain",
+    "can_grow",
+    "promote",
+    "promotable_hugepages",
+];
 
 /// Each folder has hugetlb's files and no others but the module's own; type, mode, owner and size
 /// are the same, and the modes those of the contract.
