@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Making an allocation fail (Documentation/fault-injection/fault-injection.rst in the kernel tree).
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+
+use guest::pool::{Counts, OURS};
+use guest::{check, same, Check, Errno};
+
+/// No call allocates so often.
+const MOST: usize = 20_000;
+
+/// The number of the allocation of this thread that is to fail.
+pub struct Fault(File);
+
+impl Fault {
+    /// Lets allocations fail that may sleep, too, and pages of each order.
+    pub fn new() -> Check<Self> {
+        for (name, value) in [
+            ("failslab/ignore-gfp-wait", "N"),
+            ("failslab/verbose", "0"),
+            ("fail_page_alloc/ignore-gfp-wait", "N"),
+            ("fail_page_alloc/ignore-gfp-highmem", "N"),
+            ("fail_page_alloc/min-order", "0"),
+            ("fail_page_alloc/verbose", "0"),
+        ] {
+            fs::write(format!("/sys/kernel/debug/{name}"), value)?;
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/proc/thread-self/fail-nth")?;
+        Ok(Self(file))
+    }
+
+    fn set(&self, number: usize) -> Check {
+        self.0.write_at(number.to_string().as_bytes(), 0)?;
+        Ok(())
+    }
+
+    /// Does `call` with its allocation `number` failing. Whether it had so many.
+    fn during<T>(&self, number: usize, call: impl FnOnce() -> T) -> Check<(T, bool)> {
+        self.set(number)?;
+        let result = call();
+        let mut text = [0; 16];
+        let read = self.0.read_at(&mut text, 0)?;
+        self.set(0)?;
+        let left = std::str::from_utf8(&text[..read])?.trim_end();
+        Ok((result, left == "0"))
+    }
+}
+
+/// What may be answered to somebody when memory is short.
+pub const NO_MEMORY: &[i32] = &[libc::ENOMEM];
+
+/// Does `call` with what `prepare` makes, again and again, each time with a later allocation failing,
+/// until none is left to fail. Its errno must be one of `refusals`; what it returned is dropped, and the
+/// pool's counters must be what they were.
+pub fn each<S, T>(
+    refusals: &[i32],
+    prepare: impl Fn() -> Check<S>,
+    call: impl Fn(&mut S) -> Result<T, Errno>,
+) -> Check {
+    let fault = Fault::new()?;
+    let before = OURS.counts()?;
+    let mut refused = 0;
+    for number in 1..MOST {
+        let mut state = prepare()?;
+        let (result, failed) = fault.during(number, || call(&mut state))?;
+        if let Err(errno) = &result {
+            refused += 1;
+            check!(failed, "refused ({errno}) with no allocation failing");
+            check!(refusals.contains(&errno.0), "allocation {number}: {errno}");
+        }
+        drop(result);
+        drop(state);
+        settled(&before, number)?;
+        if !failed {
+            println!(
+                "# allocations failed: {}, calls refused: {refused}",
+                number - 1
+            );
+            check!(number > 1, "it allocates nothing");
+            return Ok(());
+        }
+    }
+    guest::fail!("more than {MOST} allocations")
+}
+
+/// Fails unless the counters are what they were.
+fn settled(before: &Counts, number: usize) -> Check {
+    let after = guest::poll::until("the counters", || OURS.counts(), |counts| counts == before);
+    same!(&after?, before, "counters after allocation {number} failed");
+    Ok(())
+}

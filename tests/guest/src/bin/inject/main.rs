@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What happens when the kernel has no memory: each call that a user or an operator makes is made with
+//! its first allocation failing, then with its second, until one goes through untouched. It may
+//! succeed or be refused for want of memory; when all is undone, no page and no promise is missing.
+//!
+//! Needs a kernel with fault injection, as the debug kernel has.
+
+mod call;
+mod fault;
+mod operator;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    guest::ktap::run(&guest::tests![
+        call::open,
+        call::map_shared,
+        call::map_private,
+        call::map_surplus,
+        call::touch_shared,
+        call::touch_private,
+        call::touch_unreserved,
+        call::copy_on_write,
+        call::fork_private,
+        call::split_and_move,
+        call::preallocate,
+        operator::resize,
+        operator::resize_much,
+        operator::resize_a_node,
+        operator::resize_by_policy,
+        operator::overcommit,
+        operator::explain,
+    ])
+}
