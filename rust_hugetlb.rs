@@ -11,9 +11,12 @@
 //! ├── copy_on_write     its private mappings' faults     │ the shell: locks, and the calls
 //! ├── private           a private mapping                │ that join the other two
 //! ├── relatives         all of one file                  │
+//! ├── retiring          pages on their way back          │
 //! ├── charge            what a file is charged for       │
 //! ├── hstate            a page size                      │
 //! ├── pool, limbo       its free and its pinned pages    │
+//! ├── files, patrol     its open files, broken pages     │
+//! ├── scrubber          clears free pages                │
 //! ├── explain           why a pool does not grow         │
 //! ├── demote, promote   pages of another size            │
 //! ├── task              what the current task may use    │
@@ -45,6 +48,8 @@ mod errno;
 mod explain;
 #[path = "src/file_size.rs"]
 mod file_size;
+#[path = "src/files.rs"]
+mod files;
 #[path = "src/hstate.rs"]
 mod hstate;
 #[path = "src/huge_file.rs"]
@@ -55,6 +60,8 @@ mod knobs;
 mod limbo;
 #[path = "src/mm/mod.rs"]
 mod mm;
+#[path = "src/patrol.rs"]
+mod patrol;
 #[path = "src/policy/mod.rs"]
 pub mod policy;
 #[path = "src/pool.rs"]
@@ -65,8 +72,16 @@ mod private;
 mod promote;
 #[path = "src/relatives.rs"]
 mod relatives;
+#[path = "src/resizing.rs"]
+mod resizing;
+#[path = "src/retiring.rs"]
+mod retiring;
+#[path = "src/scrubber.rs"]
+mod scrubber;
 #[path = "src/task.rs"]
 mod task;
+#[path = "src/touches.rs"]
+mod touches;
 
 use explain::Maps;
 use hstate::Hstate;
@@ -74,7 +89,7 @@ use huge_file::{Front, HugeFile};
 use knobs::Knobs;
 use mm::{chardev::CharDevice, cpu, host::PseudoFs, memory_map::MemoryMap, version::parameter};
 use policy::{count::PageCount, size::HugeSize};
-use pool::Extent;
+use resizing::Extent;
 
 module! {
     type: RustHugetlb,

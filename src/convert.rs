@@ -16,8 +16,8 @@ use crate::{
     hstate::Hstate,
     mm::sysfs::{Attribute, Directory, File, Input, Output},
     policy::{count::PageCount, node::NodeId},
-    pool::Extent,
     promote::{promotable, promote},
+    resizing::Extent,
     task,
 };
 

@@ -21,12 +21,12 @@ use crate::{
     },
     policy::{
         coverage::Release,
-        placement::Placement,
         pool::Claim,
         private::{Action, Own, View},
         range::FileRange,
     },
     private::Private,
+    retiring::Retiring,
     task,
 };
 
@@ -60,7 +60,7 @@ impl HugeFile {
         let wants_own = fault.wants_own();
         let mut lock = self.pages.lock(index);
         let action = self.view(private, &lock).decide(wants_own);
-        let place = || Some(task::current(fault.mapping()?.policy()).place(index));
+        let mapping = fault.mapping()?;
         match action {
             Action::MapOwn => {}
             Action::MapFile => {
@@ -72,13 +72,18 @@ impl HugeFile {
             }
             Action::Fresh => {
                 let claim = private.claim(index);
-                let page = self.hstate.take(&place()?, claim)?;
+                let page = self.take_page(mapping, index, claim)?;
+                self.hstate.count_touch(&page);
                 let page = page.into_private(&self.host, self.base_index(index));
                 self.give(private, &mut lock, page, claim)?;
             }
             Action::CopyFile => {
                 let claim = private.claim(index);
-                let copy = self.copy(&*self.pages.get(&lock)?, index, &place()?, claim);
+                let source = self.pages.get(&lock)?;
+                if source.is_broken() {
+                    return Some(Outcome::BROKEN);
+                }
+                let copy = self.copy(&*source, index, mapping, claim);
                 let Some(page) = copy else {
                     // hugetlb maps the file's page before it looks for one to copy it to.
                     private.show(index);
@@ -90,12 +95,11 @@ impl HugeFile {
                 private.hide(index);
             }
             Action::CopyShared { may_rob } => {
-                let copy = self.copy(
-                    &*private.pages.get(&lock)?,
-                    index,
-                    &place()?,
-                    Claim::Unreserved,
-                );
+                let source = private.pages.get(&lock)?;
+                if source.is_broken() {
+                    return Some(Outcome::BROKEN);
+                }
+                let copy = self.copy(&*source, index, mapping, Claim::Unreserved);
                 match copy {
                     Some(page) => {
                         self.unmap(fault, private, index);
@@ -137,10 +141,7 @@ impl HugeFile {
         let mut lock = self.pages.lock(index);
         let page = match parent.pages.get(&lock) {
             None => return true,
-            Some(page) if page.is_pinned() => {
-                let placement = task::current(copy.policy()).place(index);
-                self.copy(&*page, index, &placement, Claim::Unreserved)
-            }
+            Some(page) if page.is_pinned() => self.copy(&*page, index, copy, Claim::Unreserved),
             Some(page) => Some(page.share()),
         };
         page.is_some_and(|page| {
@@ -157,14 +158,19 @@ impl HugeFile {
             Release::Range(range) => range,
             Release::All => FileRange::from(0),
         };
-        let mut next = private.pages.next(range.first);
+        let mut retiring = Retiring::new(&self.hstate);
+        let mut next = Some(range.first);
         while let Some(index) = next.filter(|index| *index < range.end) {
             let page = private.pages.remove(&mut self.pages.lock(index));
-            if let Some(page) = page {
-                self.hstate.retire_private(page);
-            }
-            next = private.pages.next(index);
+            next = match page {
+                Some(page) => {
+                    retiring.add_private(page);
+                    index.checked_add(1)
+                }
+                None => private.pages.next(index),
+            };
         }
+        drop(retiring);
         if release == Release::All {
             self.relatives.remove(private);
         }
@@ -189,15 +195,16 @@ impl HugeFile {
         }
     }
 
-    /// A copy of `source`, on a page taken on `claim`; none if there is none to be had. Sleeps.
+    /// A copy of `source` for `index` in `mapping`, on a page taken on `claim`; none if there is none to
+    /// be had. Sleeps.
     fn copy(
         &self,
         source: &impl Mappable,
         index: usize,
-        placement: &Placement,
+        mapping: Mapping<'_>,
         claim: Claim,
     ) -> Option<PrivatePage> {
-        let page = self.hstate.take(placement, claim)?;
+        let page = self.take_page(mapping, index, claim)?;
         match page.into_copy(source, &self.host, self.base_index(index)) {
             Ok(copy) => Some(copy),
             Err(page) => {

@@ -16,7 +16,8 @@ use crate::{
         node::NodeId,
         refusal::Refusal,
     },
-    pool::{Extent, Pool},
+    pool::Pool,
+    resizing::Extent,
 };
 
 /// Splits `count` free pages of `large` into pages of `small`, as far as they are not promised; a
@@ -44,7 +45,7 @@ pub(crate) fn demote(
         // A list has as many pages as its counter says, and policy looked at that.
         let page = inner.pop_removed(node);
         drop(inner);
-        match page.map(|page| page.split(small.size().order())) {
+        match page.map(|page| page.get().split(small.size().order())) {
             Some(Ok(whole)) => {
                 let mut from = large.lock();
                 let mut to = small.lock();
@@ -75,5 +76,7 @@ pub(crate) fn demote(
         drop(inner);
         drop(stranger);
     }
+    large.scrub();
+    small.scrub();
     result
 }

@@ -105,7 +105,9 @@ impl HugeFile {
             }
             let mut lock = self.pages.lock(index);
             if self.pages.get(&lock).is_none() {
-                self.add_page(&mut lock, &task.place(index))?;
+                self.add_page(&mut lock, |claim| {
+                    self.hstate.take(&task.place(index), claim)
+                })?;
             }
         }
         self.grow(range.end);
@@ -204,7 +206,7 @@ impl HugeFile {
 
     /// The lowest index at `from` or after it at which the file or one of its private mappings has a
     /// page.
-    fn next_page(&self, from: usize) -> Option<usize> {
+    pub(crate) fn next_page(&self, from: usize) -> Option<usize> {
         let mapped = self.relatives.next_page(from);
         [self.pages.next(from), mapped].into_iter().flatten().min()
     }

@@ -8,22 +8,33 @@ use kernel::{prelude::*, str::CString, sync::Arc};
 
 use crate::{
     explain::Explain,
+    files::Files,
     limbo::Limbo,
     mm::{
         fault_lock::FaultLocks,
+        hwpoison,
+        list::PageList,
         memory_map::MemoryMap,
         page::{FilePage, FreePage, PinnedPage},
         private_page::PrivatePage,
     },
-    policy::{count::PageCount, growth::Growth, placement::Placement, pool::Claim, size::HugeSize},
-    pool::{Extent, Pool},
+    patrol::{Beat, Notes, Patrol},
+    policy::{
+        count::PageCount, growth::Growth, node::NodeId, placement::Placement, pool::Claim,
+        size::HugeSize,
+    },
+    pool::Pool,
+    resizing::Extent,
 };
 
 /// A huge page size and all that belongs to it.
 pub(crate) struct Hstate {
     size: HugeSize,
+    /// First, as dropping it waits for what uses the others.
+    patrol: Patrol,
+    files: Arc<Files>,
     pool: Arc<Pool>,
-    limbo: Limbo,
+    limbo: Arc<Limbo>,
     fault_locks: Arc<FaultLocks>,
     explain: Arc<Explain>,
 }
@@ -32,9 +43,20 @@ impl Hstate {
     /// An hstate with an empty pool. Sleeps.
     pub(crate) fn new(size: HugeSize, map: Arc<MemoryMap>) -> Result<Arc<Self>> {
         let pool = Arc::pin_init(Pool::new(size), GFP_KERNEL)?;
-        let limbo = Limbo::new(pool.clone())?;
+        let limbo = Arc::new(Limbo::new(pool.clone())?, GFP_KERNEL)?;
+        let files = Files::new()?;
+        let beat = Beat {
+            size,
+            pool: pool.clone(),
+            limbo: limbo.clone(),
+            files: files.clone(),
+            map: map.clone(),
+            notes: Notes::new()?,
+        };
         let this = Self {
             size,
+            patrol: Patrol::new(beat)?,
+            files,
             pool,
             limbo,
             fault_locks: FaultLocks::new()?,
@@ -76,12 +98,33 @@ impl Hstate {
         self.limbo.reap()
     }
 
+    /// How many pages broke and were set aside since the module was loaded. Sleeps.
+    pub(crate) fn broken(&self) -> PageCount {
+        self.patrol.go();
+        PageCount::new(hwpoison::set_aside(self.size.order()))
+    }
+
+    /// Its open files.
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
+    }
+
     /// A page for a file: a free one, one that was pinned till now, or a surplus one. Sleeps.
     pub(crate) fn take(&self, placement: &Placement, claim: Claim) -> Option<FreePage> {
         self.pool
             .take(placement, claim)
             .or_else(|| self.pool().take(placement, claim))
             .or_else(|| self.pool.take_surplus(placement, claim))
+    }
+
+    /// A free page of one node.
+    pub(crate) fn take_on(&self, node: NodeId, claim: Claim) -> Option<FreePage> {
+        self.pool.take_on(node, claim)
+    }
+
+    /// Counts a page that is given to somebody who expects zeros in it.
+    pub(crate) fn count_touch(&self, page: &FreePage) {
+        self.pool.touches().count(page);
     }
 
     /// Takes back a page that was not used after all, and what it was taken on.
@@ -105,6 +148,11 @@ impl Hstate {
             Some(Ok(page)) => self.pool.put(page),
             Some(Err(page)) => self.limbo.hold(page),
         }
+    }
+
+    /// Takes back pages that nobody uses any more, in their order.
+    pub(crate) fn put_all(&self, pages: PageList<FreePage>) {
+        self.pool.put_all(pages);
     }
 
     /// Keeps a page that left its file but is still pinned. Sleeps.

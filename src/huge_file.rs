@@ -23,19 +23,20 @@ use crate::{
         fault_lock::FaultLock,
         host::{Host, PseudoFs},
         ioctl::{Reply, Request},
-        page::{FilePage, Listed},
-        page_map::PageMap,
+        page::{FilePage, FreePage, Listed},
+        page_map::{Entry, PageMap},
         vm_ops::Opened,
         vma::{AreaSearch, Mapping, NewMapping},
     },
     policy::{
         count::PageCount,
-        placement::Placement,
+        pool::Claim,
         range::{check_end, AreaPlan, AreaRequest, FileRange, MapRequest},
         size::BASE_SHIFT,
     },
     private::Private,
     relatives::Relatives,
+    retiring::Retiring,
     task,
 };
 
@@ -137,6 +138,29 @@ impl HugeFile {
             .unmap(self.base_index(index), self.hstate.size().base_pages());
     }
 
+    /// Marks the page that lies at `frame` as broken, if it is one of this file or of a private mapping
+    /// of it, and takes it out of all page tables. Whether it is. Sleeps.
+    pub(crate) fn isolate(&self, frame: usize) -> bool {
+        let mut from = Some(0);
+        while let Some(index) = from.and_then(|from| self.next_page(from)) {
+            let lock = self.pages.lock(index);
+            let mut is_here = self
+                .pages
+                .get(&lock)
+                .is_some_and(|page| page.break_at(frame));
+            self.relatives.each(|private| {
+                let page = private.pages.get(&lock);
+                is_here |= page.is_some_and(|page| page.break_at(frame));
+            });
+            if is_here {
+                self.unmap_everywhere(index);
+                return true;
+            }
+            from = index.checked_add(1);
+        }
+        false
+    }
+
     /// Maps the page at the fault's address; none if there is none to be had.
     fn try_fault(&self, fault: &Fault<'_>) -> Option<Outcome> {
         let index = self.index_of(fault)?;
@@ -147,20 +171,38 @@ impl HugeFile {
         if !self.is_inside(index) {
             return None;
         }
-        let policy = fault.mapping()?.policy();
-        self.add_page(&mut lock, &task::current(policy).place(index))
+        let mapping = fault.mapping()?;
+        let page = self
+            .add_page(&mut lock, |claim| self.take_page(mapping, index, claim))
             .ok()?;
-        self.pages
-            .get(&lock)
-            .map(|page| fault.insert(&*page, fault.is_write()))
+        Some(fault.insert(&*page, fault.is_write()))
     }
 
-    /// Gives the file a page at the locked index, where it has none. ENOSPC: there is none to be
-    /// had. ENOMEM: there is no memory to keep it with. Sleeps.
-    pub(crate) fn add_page(&self, lock: &mut FaultLock<'_>, placement: &Placement) -> Result {
+    /// A page for a fault at `index` in `mapping`. Sleeps.
+    pub(crate) fn take_page(
+        &self,
+        mapping: Mapping<'_>,
+        index: usize,
+        claim: Claim,
+    ) -> Option<FreePage> {
+        task::home(mapping)
+            .and_then(|node| self.hstate.take_on(node, claim))
+            .or_else(|| {
+                let placement = task::current(mapping.policy()).place(index);
+                self.hstate.take(&placement, claim)
+            })
+    }
+
+    /// Gives the file a page at the locked index, where it has none: what `take` gets. ENOSPC: that
+    /// is none. ENOMEM: there is no memory to keep it with. Sleeps.
+    pub(crate) fn add_page<'a>(
+        &'a self,
+        lock: &'a mut FaultLock<'_>,
+        take: impl FnOnce(Claim) -> Option<FreePage>,
+    ) -> Result<Entry<'a, FilePage>> {
         let index = lock.index();
         let claim = self.charge.claim(index);
-        let page = self.hstate.take(placement, claim).ok_or(ENOSPC)?;
+        let page = take(claim).ok_or(ENOSPC)?;
         let claim = match self.charge.commit(index, claim, &self.hstate) {
             Ok(claim) => claim,
             Err(err) => {
@@ -168,16 +210,16 @@ impl HugeFile {
                 return Err(err);
             }
         };
+        self.hstate.count_touch(&page);
         let page = page.into_file(&self.host, self.base_index(index));
-        if let Err(page) = self.pages.insert(lock, page) {
+        self.pages.insert(lock, page).map_err(|page| {
             let claim = self.charge.revert(index, claim);
             // Nobody could pin it yet, so it is free again.
             if let Ok(page) = page.leave() {
                 self.hstate.unuse(page, claim);
             }
-            return Err(ENOMEM);
-        }
-        Ok(())
+            ENOMEM
+        })
     }
 }
 
@@ -186,7 +228,13 @@ impl MappedFile for HugeFile {
     type Private = Private;
 
     fn open(front: &Front) -> Result<Arc<Self>> {
-        Self::new(front)
+        let file = Self::new(front)?;
+        front.hstate.files().add(&file)?;
+        Ok(file)
+    }
+
+    fn release(&self) {
+        self.hstate.files().remove(self);
     }
 
     fn host(&self) -> &Host {
@@ -280,11 +328,11 @@ impl MappedFile for HugeFile {
 
 impl Drop for HugeFile {
     fn drop(&mut self) {
-        let mut present = PageCount::ZERO;
-        while let Some(page) = self.pages.as_mut().pop() {
-            self.hstate.retire(page);
-            present = present.plus(PageCount::ONE);
-        }
+        let present = PageCount::new(self.pages.count());
+        let mut retiring = Retiring::new(&self.hstate);
+        self.pages.as_mut().drain(|page| retiring.add(page));
+        // Before the promises end, which looks at what is free, and at surplus.
+        drop(retiring);
         self.charge.end(present, &self.hstate);
     }
 }

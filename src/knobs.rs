@@ -21,8 +21,8 @@ use crate::{
         node,
         sysfs::{Attribute, Directory, File, Input, Output},
     },
-    policy::{count::PageCount, node::NodeId},
-    pool::Extent,
+    policy::{count::PageCount, node::NodeId, scrub::Percent},
+    resizing::Extent,
     task,
 };
 
@@ -36,8 +36,13 @@ enum Knob {
     Free,
     Surplus,
     Pinned,
+    Poisoned,
     Explain,
     CanGrow,
+    Zeroed,
+    FaultsCleared,
+    FaultsFoundZero,
+    ScrubPercent,
 }
 
 /// A file's name, mode and meaning.
@@ -49,7 +54,7 @@ const READ_ONLY: u16 = 0o444;
 const ROOT_ONLY: u16 = 0o400;
 
 /// The files of a size.
-const GLOBAL: [Row; 9] = [
+const GLOBAL: [Row; 14] = [
     (c_str!("nr_hugepages"), READ_WRITE, Knob::Nr),
     (
         c_str!("nr_hugepages_mempolicy"),
@@ -65,15 +70,25 @@ const GLOBAL: [Row; 9] = [
     (c_str!("resv_hugepages"), READ_ONLY, Knob::Resv),
     (c_str!("surplus_hugepages"), READ_ONLY, Knob::Surplus),
     (c_str!("pinned_hugepages"), READ_ONLY, Knob::Pinned),
+    (c_str!("poisoned_hugepages"), READ_ONLY, Knob::Poisoned),
+    (c_str!("zeroed_hugepages"), READ_ONLY, Knob::Zeroed),
+    (c_str!("faults_cleared"), READ_ONLY, Knob::FaultsCleared),
+    (
+        c_str!("faults_found_zero"),
+        READ_ONLY,
+        Knob::FaultsFoundZero,
+    ),
+    (c_str!("scrub_percent"), READ_WRITE, Knob::ScrubPercent),
     (c_str!("explain"), ROOT_ONLY, Knob::Explain),
     (c_str!("can_grow"), ROOT_ONLY, Knob::CanGrow),
 ];
 
 /// The files of a size on one node.
-const PER_NODE: [Row; 5] = [
+const PER_NODE: [Row; 6] = [
     (c_str!("nr_hugepages"), READ_WRITE, Knob::Nr),
     (c_str!("free_hugepages"), READ_ONLY, Knob::Free),
     (c_str!("surplus_hugepages"), READ_ONLY, Knob::Surplus),
+    (c_str!("zeroed_hugepages"), READ_ONLY, Knob::Zeroed),
     (c_str!("explain"), ROOT_ONLY, Knob::Explain),
     (c_str!("can_grow"), ROOT_ONLY, Knob::CanGrow),
 ];
@@ -110,6 +125,11 @@ impl Attribute for HstateFile {
             Knob::Resv => pool.resv(),
             Knob::Surplus => pool.counts(self.node).surplus,
             Knob::Pinned => self.hstate.pinned(),
+            Knob::Poisoned => self.hstate.broken(),
+            Knob::Zeroed => pool.zeroed(self.node),
+            Knob::FaultsCleared => PageCount::new(pool.touches().cleared()),
+            Knob::FaultsFoundZero => PageCount::new(pool.touches().found_zero()),
+            Knob::ScrubPercent => PageCount::new(pool.scrub_share().get()),
             Knob::Explain => return self.hstate.explain().explain(self.node, out),
             Knob::CanGrow => return self.hstate.explain().can_grow(self.node, out),
         };
@@ -117,18 +137,27 @@ impl Attribute for HstateFile {
     }
 
     fn store(&self, input: &Input<'_>) -> Result {
-        let count = PageCount::new(input.parse(10)?);
+        let number = input.parse(10)?;
+        let count = PageCount::new(number);
         match self.knob {
             Knob::Nr | Knob::NrMempolicy => {
                 let growth = self.hstate.resize(count, self.extent());
                 self.hstate.explain().complain(&growth);
             }
             Knob::Overcommit => self.hstate.pool().set_overcommit(count),
+            Knob::ScrubPercent => {
+                let share = Percent::new(number).ok_or(EINVAL)?;
+                self.hstate.pool().set_scrub_share(share);
+            }
             // Without a write bit sysfs lets nobody come here.
             Knob::Free
             | Knob::Resv
             | Knob::Surplus
             | Knob::Pinned
+            | Knob::Poisoned
+            | Knob::Zeroed
+            | Knob::FaultsCleared
+            | Knob::FaultsFoundZero
             | Knob::Explain
             | Knob::CanGrow => return Err(EACCES),
         }

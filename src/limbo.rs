@@ -54,8 +54,7 @@ impl Limbo {
             ),
             GFP_KERNEL,
         )?;
-        let delay: Jiffies = msecs_to_jiffies(LOOK_AGAIN_MS);
-        Ok(Self(DelayedWork::new(Ward { pool, waiting }, delay)?))
+        Ok(Self(DelayedWork::new(Ward { pool, waiting })?))
     }
 
     /// Keeps `page` until nobody holds it any more. Sleeps.
@@ -64,7 +63,19 @@ impl Limbo {
         waiting.pages.push_back(page);
         waiting.count = waiting.count.plus(PageCount::ONE);
         drop(waiting);
-        self.0.schedule();
+        self.0.schedule(msecs_to_jiffies(LOOK_AGAIN_MS));
+    }
+
+    /// Marks the page that lies at `frame` as broken, if it is here. Whether it is. Sleeps.
+    pub(crate) fn isolate(&self, frame: usize) -> bool {
+        let mut waiting = self.0.waiting.lock();
+        let mut found = false;
+        let mut pages = waiting.pages.take();
+        while let Some(page) = pages.pop_front() {
+            found |= page.break_at(frame);
+            waiting.pages.push_back(page);
+        }
+        found
     }
 
     /// Lets pages that nobody holds any more go back to the pool. How many stay. Sleeps.
@@ -91,7 +102,7 @@ impl Ward {
 }
 
 impl Deferred for Ward {
-    fn run(&self) -> bool {
-        !self.reap().is_zero()
+    fn run(&self) -> Option<Jiffies> {
+        (!self.reap().is_zero()).then(|| msecs_to_jiffies(LOOK_AGAIN_MS))
     }
 }

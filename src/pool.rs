@@ -12,74 +12,61 @@ use kernel::{
     static_lock_class,
     sync::{
         lock::{mutex::MutexBackend, spinlock::SpinLockBackend, Guard},
-        Mutex, SpinLock,
+        Arc, Mutex, SpinLock,
     },
 };
 
 use crate::{
-    mm::{free_list::FreeList, list::PageList, node, page::FreePage},
+    mm::{free_list::FreeList, list::PageList, loan::Taken, node, page::FreePage},
     policy::{
         count::PageCount,
         growth::Growth,
-        node::{NodeId, NodeSet},
+        node::NodeId,
         placement::Placement,
         pool::{self, Claim, Counts, Fate},
         refusal::Refusal,
         reserve::{self, Reserve, Unreserve},
-        resize::{self, Resize},
+        resize::{Ask, Resize, Step},
+        scrub::Percent,
         size::HugeSize,
     },
+    resizing::{self, Extent},
+    scrubber::Scrubber,
     task::memory_nodes,
+    touches::Touches,
 };
-
-/// What a resize is about.
-#[derive(Clone, Copy)]
-pub(crate) enum Extent {
-    /// The whole pool, by pages of these nodes.
-    Total(NodeSet),
-    /// One node; the others keep what they have.
-    Node(NodeId),
-}
-
-impl Extent {
-    /// The nodes that it is about.
-    pub(crate) fn nodes(self) -> NodeSet {
-        match self {
-            Self::Total(nodes) => nodes,
-            Self::Node(node) => NodeSet::only(node),
-        }
-    }
-
-    /// The node, if it is about one.
-    pub(crate) fn node(self) -> Option<NodeId> {
-        match self {
-            Self::Total(_) => None,
-            Self::Node(node) => Some(node),
-        }
-    }
-}
 
 /// The free pages of one size.
 ///
 /// Locks: `resize` before `inner`; of two pools, the larger size's first, which lockdep knows as
-/// each size has lock classes of its own. `inner` is held for O(nodes), or to take the pieces of one
-/// larger page, and never while allocating.
+/// each size has lock classes of its own. `inner` is held for O(nodes), or for a few pages that come
+/// back together, or to take the pieces of one larger page, and never while allocating.
 #[pin_data]
 pub(crate) struct Pool {
     size: HugeSize,
     /// One resize at a time (`resize_lock` of struct hstate).
     #[pin]
     resize: Mutex<()>,
-    #[pin]
-    inner: SpinLock<Inner>,
+    inner: Arc<Stock>,
+    scrubber: Scrubber,
+    touches: Touches,
 }
+
+/// What the lock is about. The scrubber has it, too, and who helps to grow.
+pub(crate) type Stock = SpinLock<Inner>;
 
 /// # Invariants
 ///
-/// `free[n]` holds `counts.on(n).free` pages.
+/// `free[n]` holds `counts.on(n).free` pages, but for those that were set apart.
 pub(crate) struct Inner {
     pub(crate) counts: pool::Pool<KVec<Counts>>,
     pub(crate) free: KVec<FreeList>,
+    /// The resize under way.
+    pub(crate) resize: Option<Resize>,
+    /// How much of a CPU's time may be spent on clearing the pages of a node.
+    pub(crate) scrub_share: Percent,
+    /// A node that has a page to clear and had none, since somebody looked here last.
+    dirtied: Option<NodeId>,
 }
 
 impl Pool {
@@ -92,11 +79,16 @@ impl Pool {
         try_pin_init!(Self {
             size,
             resize <- Mutex::new((), c_str!("rust_hugetlb::Pool::resize"), resize_class),
-            inner <- SpinLock::new(
-                Inner::new(*size)?,
-                c_str!("rust_hugetlb::Pool::inner"),
-                inner_class
-            ),
+            inner: Arc::pin_init(
+                SpinLock::new(
+                    Inner::new(*size)?,
+                    c_str!("rust_hugetlb::Pool::inner"),
+                    inner_class
+                ),
+                GFP_KERNEL
+            )?,
+            scrubber: Scrubber::new(inner)?,
+            touches: Touches::new(),
         })
     }
 
@@ -114,6 +106,11 @@ impl Pool {
     /// own. Sleeps.
     pub(crate) fn lock_resizes<'a>(large: &'a Self, small: &'a Self) -> [impl Sized + use<'a>; 2] {
         [large.lock_resize(), small.lock_resize()]
+    }
+
+    /// What the lock is about.
+    pub(crate) fn stock(&self) -> &Arc<Stock> {
+        &self.inner
     }
 
     /// The counters and the free pages, together.
@@ -145,10 +142,50 @@ impl Pool {
         self.inner.lock().counts.set_overcommit(limit);
     }
 
-    /// A free page.
+    /// The free pages that are known to be zero: of one node, or of all.
+    pub(crate) fn zeroed(&self, node: Option<NodeId>) -> PageCount {
+        let inner = self.inner.lock();
+        let lists = match node {
+            None => inner.free.get(..),
+            Some(node) => inner.free.get(node.index()..=node.index()),
+        };
+        let zeroed = |lists: &[FreeList]| lists.iter().map(FreeList::zeroed).sum();
+        PageCount::new(lists.map_or(0, zeroed))
+    }
+
+    /// How much of a CPU's time may be spent on clearing the free pages of a node.
+    pub(crate) fn scrub_share(&self) -> Percent {
+        self.inner.lock().scrub_share
+    }
+
+    /// Sets that.
+    pub(crate) fn set_scrub_share(&self, share: Percent) {
+        self.inner.lock().scrub_share = share;
+        self.scrub();
+    }
+
+    /// Pages may have become free that are not known to be zero.
+    pub(crate) fn scrub(&self) {
+        self.scrubber.wake_all();
+    }
+
+    /// What those who expected zeros were given.
+    pub(crate) fn touches(&self) -> &Touches {
+        &self.touches
+    }
+
+    /// A free page. Sleeps if it is being cleared at the moment.
     pub(crate) fn take(&self, placement: &Placement, claim: Claim) -> Option<FreePage> {
         let mut inner = self.inner.lock();
-        nodes_of(placement).find_map(|node| inner.take(node, claim))
+        let taken = nodes_of(placement).find_map(|node| inner.take(node, claim));
+        drop(inner);
+        taken.map(Taken::get)
+    }
+
+    /// A free page of one node. Sleeps if it is being cleared at the moment.
+    pub(crate) fn take_on(&self, node: NodeId, claim: Claim) -> Option<FreePage> {
+        let taken = self.inner.lock().take(node, claim);
+        taken.map(Taken::get)
     }
 
     /// A surplus page, fresh from the page allocator. Sleeps.
@@ -162,11 +199,54 @@ impl Pool {
         taken.then_some(page)
     }
 
+    /// Takes the free page of `node` that begins at `frame` out of the pool: it is broken. Whether it
+    /// was there. Sleeps if it is being cleared at the moment.
+    pub(crate) fn lose(&self, node: NodeId, frame: usize) -> bool {
+        let mut inner = self.inner.lock();
+        let list = inner.free.get_mut(node.index());
+        let Some(page) = list.and_then(|list| list.pop_at(frame)) else {
+            return false;
+        };
+        inner.counts.lose(node);
+        drop(inner);
+        drop(page);
+        true
+    }
+
     /// Takes back a page that has no user any more.
     pub(crate) fn put(&self, page: FreePage) {
-        let surplus = self.inner.lock().put(page);
-        // To the page allocator, outside the lock.
-        drop(surplus);
+        let mut inner = self.inner.lock();
+        let surplus = inner.put(page);
+        self.settle(inner, surplus);
+    }
+
+    /// Does what is to be done outside the lock: pages that the pool does not keep go to the page
+    /// allocator, the scrubber is woken.
+    fn settle<T>(&self, mut inner: Guard<'_, Inner, SpinLockBackend>, rest: T) {
+        let dirtied = inner.dirtied.take();
+        drop(inner);
+        drop(rest);
+        if let Some(node) = dirtied {
+            self.scrubber.wake(node);
+        }
+    }
+
+    /// Takes back pages that have no user any more, one after the other, in one round of the lock:
+    /// a few. One more for each node that has a page to clear now and had none.
+    pub(crate) fn put_all(&self, mut pages: PageList<FreePage>) {
+        while !pages.is_empty() {
+            let mut surplus = PageList::new();
+            let mut inner = self.inner.lock();
+            while let Some(page) = pages.pop_front() {
+                if let Some(page) = inner.put(page) {
+                    surplus.push_back(page);
+                }
+                if inner.dirtied.is_some() {
+                    break;
+                }
+            }
+            self.settle(inner, surplus);
+        }
     }
 
     /// Takes back a page that was not used after all, and what it was taken on.
@@ -174,8 +254,9 @@ impl Pool {
         match claim {
             Claim::Unreserved => self.put(page),
             Claim::Reserved => {
-                let stranger = self.inner.lock().unuse_reserved(page);
-                drop(stranger);
+                let mut inner = self.inner.lock();
+                let stranger = inner.unuse_reserved(page);
+                self.settle(inner, stranger);
             }
         }
     }
@@ -184,33 +265,11 @@ impl Pool {
     /// that was. Sleeps.
     pub(crate) fn resize(&self, count: PageCount, extent: Extent) -> Growth {
         let _one_at_a_time = self.resize.lock();
-        let mut resize = match extent {
+        let resize = match extent {
             Extent::Total(nodes) => Resize::to_total(count, nodes),
             Extent::Node(node) => Resize::to_node(count, node, &self.inner.lock().counts),
         };
-        loop {
-            let mut inner = self.inner.lock();
-            match resize.next(&mut inner.counts) {
-                resize::Step::Alloc { node, hard } => {
-                    drop(inner);
-                    let Some(page) = FreePage::alloc(node.index(), self.size.order(), hard) else {
-                        resize.failed(node);
-                        continue;
-                    };
-                    let refused = self.inner.lock().add(&mut resize, page);
-                    drop(refused);
-                    if current!().signal_pending() {
-                        resize.interrupt();
-                    }
-                }
-                resize::Step::GiveBack { node } => {
-                    let page = inner.pop_removed(node);
-                    drop(inner);
-                    drop(page);
-                }
-                resize::Step::Done => break,
-            }
-        }
+        resizing::run(self, resize, extent.nodes());
         let node = extent.node();
         Growth {
             asked: count,
@@ -318,10 +377,13 @@ impl Inner {
         Ok(Self {
             counts: pool::Pool::new(counts, first),
             free,
+            resize: None,
+            scrub_share: Percent::DEFAULT,
+            dirtied: None,
         })
     }
 
-    fn take(&mut self, node: NodeId, claim: Claim) -> Option<FreePage> {
+    fn take(&mut self, node: NodeId, claim: Claim) -> Option<Taken<FreePage>> {
         if !self.counts.take(node, claim) {
             return None;
         }
@@ -348,25 +410,62 @@ impl Inner {
         self.list(node, page)
     }
 
-    /// Adds a page that a resize got; returns it if the pool has no such node.
-    fn add(&mut self, resize: &mut Resize, page: FreePage) -> Option<FreePage> {
-        match NodeId::new(page.nid()) {
-            Some(node) if resize.allocated(node, &mut self.counts) => self.list(node, page),
-            _ => Some(page),
+    /// What the resize under way is to do next.
+    pub(crate) fn next_step(&mut self) -> Step {
+        let Self { resize, counts, .. } = self;
+        resize
+            .as_mut()
+            .map_or(Step::Done, |resize| resize.next(counts))
+    }
+
+    /// A page that somebody who helps it may ask for.
+    pub(crate) fn ask(&mut self) -> Option<Ask> {
+        self.resize.as_mut()?.ask(&mut self.counts)
+    }
+
+    /// What came of that: adds the page; returns it if the pool has no such node.
+    pub(crate) fn got(&mut self, ask: Ask, page: Option<FreePage>) -> Option<FreePage> {
+        let Some(resize) = &mut self.resize else {
+            return page;
+        };
+        let Some(page) = page else {
+            resize.failed(ask.node);
+            return None;
+        };
+        if resize.allocated(ask.node, &mut self.counts) {
+            self.list(ask.node, page)
+        } else {
+            Some(page)
         }
     }
 
-    /// Lists a page that the counters have already; returns it if the pool has no such node.
+    /// Ends it.
+    pub(crate) fn interrupt(&mut self) {
+        if let Some(resize) = &mut self.resize {
+            resize.interrupt();
+        }
+    }
+
+    /// Lists a page that the counters have already; returns it if the pool has no such node, or loses
+    /// it because it is broken.
     pub(crate) fn list(&mut self, node: NodeId, page: FreePage) -> Option<FreePage> {
         let Some(list) = self.free.get_mut(node.index()) else {
             return Some(page);
         };
+        if page.is_broken() {
+            self.counts.lose(node);
+            return Some(page);
+        }
+        let is_first = !page.is_zero() && !list.has_dirty();
         list.push(page);
+        if is_first {
+            self.dirtied = Some(node);
+        }
         None
     }
 
     /// A page that the counters no longer have: not a known-zero one if there is another.
-    pub(crate) fn pop_removed(&mut self, node: NodeId) -> Option<FreePage> {
+    pub(crate) fn pop_removed(&mut self, node: NodeId) -> Option<Taken<FreePage>> {
         self.free.get_mut(node.index())?.pop_dirty()
     }
 }

@@ -15,7 +15,8 @@ use crate::{
         promote::{self, Promote, Step},
         refusal::Refusal,
     },
-    pool::{Extent, Inner, Pool},
+    pool::{Inner, Pool},
+    resizing::Extent,
 };
 
 /// Merges free pages of `small` into `count` pages of `large`, as far as they lie together and are
@@ -52,7 +53,7 @@ pub(crate) fn promote(
             .get_mut(node.index())
             .and_then(|list| list.pop_whole());
         drop(guard);
-        match whole.map(|whole| whole.merge()) {
+        match whole.map(|whole| whole.get().merge()) {
             Some(Ok(page)) => {
                 let mut to = large.lock();
                 let mut from = small.lock();
@@ -84,6 +85,8 @@ pub(crate) fn promote(
             }
         }
     }
+    large.scrub();
+    small.scrub();
     result
 }
 

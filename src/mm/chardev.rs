@@ -44,6 +44,9 @@ pub(crate) trait MappedFile: Send + Sync + Sized + 'static {
     /// A new file. Sleeps.
     fn open(device: &Self::Device) -> Result<Arc<Self>>;
 
+    /// Its last descriptor and its last mapping are gone. Sleeps.
+    fn release(&self);
+
     /// The inode that hosts the file's mappings.
     fn host(&self) -> &Host;
 
@@ -205,7 +208,8 @@ impl<T: MappedFile> FileOperations<T> {
     unsafe extern "C" fn release(_: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         // SAFETY: `open` put it there, and this is the end of the file: each mapping of it held a
         // reference to it.
-        drop(unsafe { Arc::from_raw((*file).private_data.cast::<T>()) });
+        let released = unsafe { Arc::from_raw((*file).private_data.cast::<T>()) };
+        released.release();
         0
     }
 

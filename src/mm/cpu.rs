@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the CPU can map (`boot_cpu_has`, arch/x86/include/asm/cpufeature.h).
+//! What the CPU can map (`boot_cpu_has`, arch/x86/include/asm/cpufeature.h), and how many there are.
 
 use kernel::bindings;
 
@@ -12,6 +12,13 @@ pub(crate) fn has_pmd_pages() -> bool {
 /// Whether page tables can map 1 GiB with one entry (`pdpe1gb`).
 pub(crate) fn has_pud_pages() -> bool {
     has(bindings::X86_FEATURE_GBPAGES)
+}
+
+/// How many CPUs are online (`num_online_cpus`, include/linux/cpumask.h); outdated at once.
+pub(crate) fn online() -> usize {
+    // SAFETY: An integer that hotplug alone changes, as the kernel's own readers have it.
+    let number = unsafe { (&raw const bindings::__num_online_cpus.counter).read_volatile() };
+    usize::try_from(number).unwrap_or(1)
 }
 
 fn has(feature: u32) -> bool {

@@ -8,13 +8,26 @@
 use core::ops::Deref;
 
 use kernel::{
-    bindings, c_str, container_of, prelude::*, static_lock_class, sync::Arc, types::Opaque,
+    bindings, c_str, container_of,
+    prelude::*,
+    static_lock_class,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc,
+    },
+    time::Jiffies,
+    types::Opaque,
 };
 
 /// What to do, in process context.
 pub(crate) trait Deferred: Send + Sync + 'static {
-    /// Does it; true to be called again after the same while.
-    fn run(&self) -> bool;
+    /// Does it; says after how long to be called again, if at all.
+    fn run(&self) -> Option<Jiffies>;
+
+    /// Near whose memory to do it.
+    fn node(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// A `struct delayed_work` around the thing it works on.
@@ -26,8 +39,8 @@ pub(crate) trait Deferred: Send + Sync + 'static {
 pub(crate) struct DelayedWork<T: Deferred> {
     #[pin]
     work: Opaque<bindings::delayed_work>,
-    /// In jiffies.
-    delay: usize,
+    /// It was moved to its node, and is to be done when it is called next.
+    moved: Atomic<bool>,
     subject: T,
 }
 
@@ -37,8 +50,8 @@ unsafe impl<T: Deferred> Send for DelayedWork<T> {}
 unsafe impl<T: Deferred> Sync for DelayedWork<T> {}
 
 impl<T: Deferred> DelayedWork<T> {
-    /// Work on `subject`, `delay` jiffies after each [`Self::schedule`]. Sleeps.
-    pub(crate) fn new(subject: T, delay: usize) -> Result<Arc<Self>> {
+    /// Work on `subject`, a while after each [`Self::schedule`]. Sleeps.
+    pub(crate) fn new(subject: T) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 work <- Opaque::ffi_init(|slot: *mut bindings::delayed_work| {
@@ -61,24 +74,49 @@ impl<T: Deferred> DelayedWork<T> {
                         );
                     }
                 }),
-                delay,
+                moved: Atomic::new(false),
                 subject,
             }),
             GFP_KERNEL,
         )
     }
 
-    /// Sees to it that the work is done after the delay; nothing new if that is so already.
-    pub(crate) fn schedule(&self) {
+    /// Sees to it that the work is done after `delay`; nothing new if it is to be done already.
+    pub(crate) fn schedule(&self, delay: Jiffies) {
         // SAFETY: The work is initialised, and [`Drop`] waits for it.
         unsafe {
             bindings::queue_delayed_work_on(
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as i32,
                 bindings::system_dfl_wq,
                 self.work.get(),
-                self.delay,
+                delay,
             )
         };
+    }
+
+    /// Has the work called again on a CPU of its node. False if it was, or has none.
+    fn moves(&self) -> bool {
+        let Some(node) = self
+            .subject
+            .node()
+            .and_then(|node| i32::try_from(node).ok())
+        else {
+            return false;
+        };
+        let is_there = self.moved.load(Relaxed);
+        self.moved.store(!is_there, Relaxed);
+        if !is_there {
+            // SAFETY: As in `schedule`; the queue is an unbound one, as it must be for this. A node
+            // without a CPU is any node to it.
+            unsafe {
+                bindings::queue_work_node(
+                    node,
+                    bindings::system_dfl_wq,
+                    &raw mut (*self.work.get()).work,
+                )
+            };
+        }
+        !is_there
     }
 
     /// # Safety
@@ -92,8 +130,11 @@ impl<T: Deferred> DelayedWork<T> {
             let work: *mut Opaque<bindings::delayed_work> = work.cast();
             &*container_of!(work, Self, work)
         };
-        if this.subject.run() {
-            this.schedule();
+        if this.moves() {
+            return;
+        }
+        if let Some(delay) = this.subject.run() {
+            this.schedule(delay);
         }
     }
 }

@@ -131,7 +131,12 @@ impl<'a> Fault<'a> {
     /// A 2 MiB page is mapped by a PMD whatever the kernel wants: there is one. A PUD is there only
     /// if the kernel asks for one; where it does not, as THP is off for the mapping, a 1 GiB page is
     /// mapped base page by base page.
+    ///
+    /// A broken page is not mapped.
     pub(crate) fn insert(&self, page: &impl Mappable, writable: bool) -> Outcome {
+        if page.is_broken() {
+            return Outcome::BROKEN;
+        }
         let (vmf, folio) = (self.vmf.as_ptr(), page.folio());
         match (page.order(), self.level, self.guard) {
             (bindings::PMD_ORDER, _, _) => {
@@ -169,6 +174,9 @@ pub(crate) struct Outcome(pub(super) bindings::vm_fault_t);
 impl Outcome {
     /// No page to be had here: the task gets SIGBUS.
     pub(crate) const SIGBUS: Self = Self(bindings::vm_fault_reason_VM_FAULT_SIGBUS);
+
+    /// The page there is broken: the task gets SIGBUS (BUS_MCEERR_AR).
+    pub(crate) const BROKEN: Self = Self(bindings::vm_fault_reason_VM_FAULT_HWPOISON);
 
     /// Nothing was done: the access is to be tried again.
     pub(super) const AGAIN: Self = Self(bindings::vm_fault_reason_VM_FAULT_NOPAGE);

@@ -13,9 +13,9 @@ use kernel::{
     sync::atomic::{Acquire, Atomic, Full, Relaxed, Release},
 };
 
-use super::compound;
+use super::{compound, hwpoison};
 
-/// Base pages that are cleared in one go, 2 MiB: one `rep stosb`.
+/// Base pages that are cleared in one go by who needs the page, 2 MiB: one `rep stosb`.
 const CLEARED_AT_ONCE: usize = 512;
 
 /// A compound page of ours.
@@ -34,8 +34,8 @@ unsafe impl Sync for Owned {}
 /// What `private` says of a page.
 ///
 /// ```text
-/// 63 ..... 16   15 14   13 ....... 8   7       6        5 ... 0
-///  sharers        0     made of order  0   known zero   order
+/// 63 ..... 16   15 14   13 ....... 8     7         6        5 ... 0
+///  sharers        0     made of order  broken  known zero   order
 /// ```
 #[derive(Clone, Copy)]
 pub(super) struct Label(usize);
@@ -43,6 +43,7 @@ pub(super) struct Label(usize);
 impl Label {
     const ORDER: usize = 0x3f;
     const ZERO: usize = 1 << 6;
+    const BROKEN: usize = 1 << 7;
     const PIECES: u32 = 8;
     /// One more private mapping that has the page, beside the first.
     const SHARER: usize = 1 << 16;
@@ -58,11 +59,27 @@ impl Label {
     /// Whether `private` of some compound page of that order says what it would if the page were
     /// ours. Who else has such pages is unlikely to keep the same there.
     pub(super) fn may_be(private: usize, order: u32) -> bool {
-        private & (Self::SHARER - 1) & !Self::ZERO == order as usize
+        let changing = Self::ZERO | Self::BROKEN | Self::ORDER << Self::PIECES;
+        private & (Self::SHARER - 1) & !changing == order as usize
+    }
+
+    /// Whether that says, if the page is ours, that it is broken.
+    pub(super) fn may_be_broken(private: usize) -> bool {
+        Self(private).is_broken()
+    }
+
+    /// Whether it was found broken while it had users: it is to leave the pool.
+    pub(super) fn is_broken(self) -> bool {
+        self.0 & Self::BROKEN != 0
     }
 
     pub(super) fn is_zero(self) -> bool {
         self.0 & Self::ZERO != 0
+    }
+
+    /// The same of a page that was cleared.
+    pub(super) fn zero(self) -> Self {
+        Self(self.0 | Self::ZERO)
     }
 
     /// The same of a page that is being written to.
@@ -115,6 +132,33 @@ impl Owned {
 
     pub(super) fn set_label(&mut self, label: Label) {
         self.private().store(label.0, Relaxed);
+    }
+
+    /// Marks the page as broken if `frame` is its first one. Whether it is.
+    pub(super) fn break_at(&self, frame: usize) -> bool {
+        let is_it = self.frame() == frame;
+        if is_it {
+            self.set_broken();
+        }
+        is_it
+    }
+
+    fn set_broken(&self) {
+        let mut old = self.label().0;
+        // Others may change the number of sharers.
+        while let Err(now) = self.private().cmpxchg(old, old | Label::BROKEN, Relaxed) {
+            old = now;
+        }
+    }
+
+    /// Whether the page's memory is broken.
+    fn is_broken(&self) -> bool {
+        let label = self.label();
+        if label.is_broken() || hwpoison::failures_on(self.nid()) == 0 {
+            return label.is_broken();
+        }
+        // SAFETY: We own the page, and its label says how large it is.
+        unsafe { hwpoison::has_broken(self.0, label.order()) }
     }
 
     /// Counts one more that shares the page. Whoever does so has a share already.
@@ -249,19 +293,12 @@ impl Owned {
 
     /// Clears the whole page. The lengthy part of a fault.
     pub(super) fn clear(&mut self) {
-        let head = self.folio().cast::<bindings::page>();
         let base_pages = 1usize << self.label().order();
-        for first in (0..base_pages).step_by(CLEARED_AT_ONCE) {
-            // SAFETY: The page has that many base pages, a multiple of `CLEARED_AT_ONCE` or fewer,
-            // contiguous in the memory map (at most 1 GiB: inside one section's map), and we own
-            // them all. x86-64 has no high memory: kmap_local_page never fails, and pages that
-            // follow one another do so in the direct map, too. Nobody else uses the content.
-            unsafe {
-                let start = bindings::kmap_local_page(head.add(first));
-                let count = CLEARED_AT_ONCE.min(base_pages);
-                start.cast::<u8>().write_bytes(0, count * PAGE_SIZE);
-                bindings::kunmap_local(start);
-            }
+        let count = CLEARED_AT_ONCE.min(base_pages);
+        for first in (0..base_pages).step_by(count) {
+            // SAFETY: The page has that many base pages, a multiple of `count`, and we own them all.
+            // Nobody else uses the content.
+            unsafe { clear(self.0, first, count) };
         }
     }
 
@@ -312,8 +349,15 @@ impl Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         let label = self.label();
+        let is_broken = self.is_broken();
         // The page allocator expects nothing there.
         self.private().store(0, Relaxed);
+        if is_broken {
+            // The page allocator would give it to somebody: it looks at single base pages only. With
+            // our reference it stays where it is, whoever else has one.
+            hwpoison::count_set_aside(label.order(), self.nid());
+            return;
+        }
         if self.refcount().fetch_add(-1, Full) != 1 {
             return;
         }
@@ -325,6 +369,23 @@ impl Drop for Owned {
                 Some(order) => compound::give_back_as(self.0, label.order(), order),
             }
         }
+    }
+}
+
+/// Clears `count` base pages of a page, from its `first` on.
+///
+/// # Safety
+///
+/// The page must have them, and nobody else may use what is in them.
+pub(super) unsafe fn clear(folio: NonNull<bindings::folio>, first: usize, count: usize) {
+    let head = folio.as_ptr().cast::<bindings::page>();
+    // SAFETY: By the caller's promise; they are contiguous in the memory map (at most 1 GiB: inside
+    // one section's map). x86-64 has no high memory: kmap_local_page never fails, and pages that
+    // follow one another do so in the direct map, too.
+    unsafe {
+        let start = bindings::kmap_local_page(head.add(first));
+        start.cast::<u8>().write_bytes(0, count * PAGE_SIZE);
+        bindings::kunmap_local(start);
     }
 }
 

@@ -6,13 +6,18 @@
 //! An index by address: for each aligned range of the larger size, how many of its pieces are in the
 //! list. It is kept with each page that comes and goes, so that to ask costs nothing and to take all
 //! pieces of one large page needs no search. Memory that is plugged in later is not in the index.
+//!
+//! One page at a time can be lent out to be cleared ([`loan`](super::loan)).
 
-use kernel::prelude::*;
+use core::{mem::ManuallyDrop, ptr::NonNull};
+
+use kernel::{bindings, prelude::*, sync::Arc};
 
 use super::{
     folio::{folio_at, frame},
     list::PageList,
-    page::FreePage,
+    loan::{Lender, Loan, Recall, Taken},
+    page::{FreePage, Listed},
     whole::Whole,
     zone,
 };
@@ -21,11 +26,22 @@ use super::{
 ///
 /// # Invariants
 ///
-/// All pages are of that node, and the index has counted each whose range is in it.
+/// All pages are of that node and size, and the index has counted each whose range is in it. Known-zero
+/// ones come before the others, and `zeroed` is how many these are. While a loan runs, it is that of
+/// `lent`.
 pub(crate) struct FreeList {
     pages: PageList<FreePage>,
     index: Option<Index>,
+    zeroed: usize,
+    piece: u32,
+    lender: Arc<Lender>,
+    lent: Option<NonNull<bindings::folio>>,
+    /// How many loans there were.
+    loans: usize,
 }
+
+// SAFETY: `lent` is one of the pages, or not looked at but for its address.
+unsafe impl Send for FreeList {}
 
 /// # Invariants
 ///
@@ -52,7 +68,22 @@ impl FreeList {
                 Some(order) => Some(Index::new(nid, piece, order)?),
                 None => None,
             },
+            zeroed: 0,
+            piece,
+            lender: Lender::new()?,
+            lent: None,
+            loans: 0,
         })
+    }
+
+    /// How many pages are known to be zero.
+    pub(crate) fn zeroed(&self) -> usize {
+        self.zeroed
+    }
+
+    /// Whether there is a page that is not.
+    pub(crate) fn has_dirty(&self) -> bool {
+        self.last_dirty().is_some()
     }
 
     /// A page joins.
@@ -61,6 +92,7 @@ impl FreeList {
             index.count(page.0.frame(), true);
         }
         if page.is_zero() {
+            self.zeroed += 1;
             self.pages.push_front(page);
         } else {
             self.pages.push_back(page);
@@ -69,12 +101,13 @@ impl FreeList {
 
     /// The pieces of a page that was split join.
     pub(crate) fn push_whole(&mut self, whole: Whole) {
-        let is_zero = whole.is_zero();
+        let (is_zero, count) = (whole.is_zero(), whole.count());
         let pages = whole.into_pages();
         if let (Some(index), Some(first)) = (&mut self.index, pages.first()) {
             index.count_all(frame(first), true);
         }
         if is_zero {
+            self.zeroed += count;
             self.pages.prepend(pages);
         } else {
             self.pages.append(pages);
@@ -82,17 +115,23 @@ impl FreeList {
     }
 
     /// Takes a page, a known-zero one if there is any.
-    pub(crate) fn pop_zero(&mut self) -> Option<FreePage> {
+    pub(crate) fn pop_zero(&mut self) -> Option<Taken<FreePage>> {
         let page = self.pages.pop_front()?;
-        self.uncount(&page);
-        Some(page)
+        Some(self.take(page))
     }
 
     /// Takes a page, not a known-zero one if there is another.
-    pub(crate) fn pop_dirty(&mut self) -> Option<FreePage> {
+    pub(crate) fn pop_dirty(&mut self) -> Option<Taken<FreePage>> {
         let page = self.pages.pop_back()?;
-        self.uncount(&page);
-        Some(page)
+        Some(self.take(page))
+    }
+
+    /// Takes the page whose first frame that is, if it is here. Looks at all pages.
+    pub(crate) fn pop_at(&mut self, frame: usize) -> Option<Taken<FreePage>> {
+        let folio = folio_at(frame).filter(|folio| self.pages.contains(*folio))?;
+        // SAFETY: It is in the list.
+        let page = unsafe { self.pages.remove(folio) };
+        Some(self.take(page))
     }
 
     /// How many large pages lie here whole.
@@ -101,24 +140,87 @@ impl FreeList {
     }
 
     /// Takes all pieces of one of those.
-    pub(crate) fn pop_whole(&mut self) -> Option<Whole> {
+    pub(crate) fn pop_whole(&mut self) -> Option<Taken<Whole>> {
         let index = self.index.as_mut()?;
         let first = index.first_whole()?;
         index.count_all(first, false);
         let (piece, order) = (index.piece, index.order);
         let mut pages = PageList::new();
-        for frame in (first..first + (1 << order)).step_by(1 << piece) {
+        for number in (first..first + (1 << order)).step_by(1 << piece) {
             // SAFETY: By the index's invariants that page is in the list.
-            pages.push_back(unsafe { self.pages.remove(folio_at(frame)?) });
+            let page = unsafe { self.pages.remove(folio_at(number)?) };
+            self.zeroed -= usize::from(page.is_zero());
+            pages.push_back(page);
         }
+        let lent = self.lent.map(frame);
+        let recall = self.call_back(lent.is_some_and(|lent| lent >> order == first >> order));
         // SAFETY: That is a range of one zone, from its begin to its end.
-        Some(unsafe { Whole::new(pages, piece, order) })
+        let whole = unsafe { Whole::new(pages, piece, order) };
+        Some(Taken::new(recall, whole))
     }
 
-    fn uncount(&mut self, page: &FreePage) {
+    /// Lends out a page that is not known to be zero, if there is one and none is lent.
+    pub(crate) fn lend(&mut self) -> Option<Loan> {
+        let folio = self.last_dirty()?;
+        if self.lender.is_busy() {
+            return None;
+        }
+        self.loans = self.loans.checked_add(1)?;
+        // INVARIANT: That loan runs from now on.
+        self.lent = Some(folio);
+        // SAFETY: The page is in the list, which is under its lock, as it is borrowed mutably. Its
+        // lender is its own, and the number is new. All ways off the list go through `call_back`.
+        Some(unsafe { Loan::begin(self.lender.clone(), self.loans, folio, self.piece) })
+    }
+
+    /// Ends a loan. If all of the page was cleared and nobody has taken it, it is known to be zero.
+    pub(crate) fn end(&mut self, loan: Loan) {
+        if !loan.is_running(&self.lender) {
+            return;
+        }
+        self.lent = None;
+        if loan.parts_left() != 0 {
+            return;
+        }
+        // SAFETY: The loan runs, so the page is in this list.
+        let mut page = unsafe { self.pages.remove(loan.folio()) };
+        page.set_zero();
+        self.zeroed += 1;
+        self.pages.push_front(page);
+    }
+
+    /// A page came off the list.
+    fn take(&mut self, page: FreePage) -> Taken<FreePage> {
         if let Some(index) = &mut self.index {
             index.count(page.0.frame(), false);
         }
+        self.zeroed -= usize::from(page.is_zero());
+        let is_lent = self.lent == Some(page.0.pointer());
+        Taken::new(self.call_back(is_lent), page)
+    }
+
+    /// What a page is to be taken with that is lent, or is not.
+    fn call_back(&mut self, is_lent: bool) -> Recall {
+        if !is_lent {
+            return Recall::NONE;
+        }
+        self.lent = None;
+        self.lender.call_back()
+    }
+
+    /// The last page, if it is not known to be zero: if it is, all are.
+    fn last_dirty(&self) -> Option<NonNull<bindings::folio>> {
+        let last = self.pages.last()?;
+        // SAFETY: It is in the list, which keeps it.
+        let page = ManuallyDrop::new(unsafe { FreePage::from_raw(last) });
+        (!page.is_zero()).then_some(last)
+    }
+}
+
+impl Drop for FreeList {
+    fn drop(&mut self) {
+        // Its pages go with it.
+        drop(self.call_back(self.lent.is_some()));
     }
 }
 

@@ -114,9 +114,31 @@ impl<P: Listed> PageList<P> {
         unsafe { P::from_raw(folio) }
     }
 
+    /// Whether `folio` is in the list. Looks at all of it.
+    pub(super) fn contains(&self, folio: Folio) -> bool {
+        let mut page = self.first();
+        while let Some(here) = page {
+            if here == folio {
+                return true;
+            }
+            page = next(here);
+        }
+        false
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first().is_none()
+    }
+
     /// The first page, which stays where it is.
     pub(super) fn first(&self) -> Option<Folio> {
         self.ends.map(|(first, _)| first)
+    }
+
+    /// The last page, which stays where it is.
+    pub(super) fn last(&self) -> Option<Folio> {
+        self.ends.map(|(_, last)| last)
     }
 
     /// Puts all pages of `other` before all others.

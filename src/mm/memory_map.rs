@@ -11,7 +11,7 @@
 //! and its map is there until that is answered; so the answer waits for a walker that saw the section
 //! online, and who comes later does not see it.
 
-use core::ptr::addr_of;
+use core::{ops::Range, ptr::addr_of};
 
 use kernel::{
     bindings, container_of,
@@ -22,7 +22,7 @@ use kernel::{
     types::Opaque,
 };
 
-use super::{compound, folio::Label, version::cond_resched};
+use super::{compound, folio::Label, hwpoison, version::cond_resched};
 
 /// Base pages that are online together (PAGES_PER_SUBSECTION).
 const BLOCK: usize = 1 << (bindings::SUBSECTION_SHIFT - bindings::PAGE_SHIFT);
@@ -71,10 +71,35 @@ pub(crate) struct Look {
     pub(crate) has_mapping: bool,
     /// `private` could be the label of a page of ours.
     pub(crate) ours: bool,
+    /// And that of a page that is known to be broken.
+    pub(crate) known_broken: bool,
     /// Its reference count.
     pub(crate) references: i64,
     /// `folio_expected_ref_count`.
     pub(crate) accounted: i64,
+}
+
+/// A page that may be ours, a part of which is broken; not yet known to be.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// Its first frame.
+    pub(crate) frame: usize,
+    /// It has `1 << order` base pages.
+    pub(crate) order: u32,
+    /// Its node.
+    pub(crate) nid: usize,
+}
+
+impl Broken {
+    /// What was seen of the page that has frame `pfn`, if it may be ours.
+    fn new(look: &Look, pfn: usize) -> Option<Self> {
+        let order = look.order.filter(|_| look.ours && !look.known_broken)?;
+        Some(Self {
+            frame: pfn & !((1 << order) - 1),
+            order,
+            nid: look.nid,
+        })
+    }
 }
 
 /// The memory map of the machine, which stays while it is looked at.
@@ -123,28 +148,66 @@ impl MemoryMap {
         pages: usize,
         mut visit: impl FnMut(Option<Look>, usize),
     ) -> Result {
+        let end = pfn.saturating_add(pages);
+        self.blocks(pfn, pages, |first, block| {
+            let Some(first) = first else {
+                visit(None, block.len());
+                return block.end;
+            };
+            let mut pfn = block.start;
+            while pfn < block.end {
+                // SAFETY: All of the block is online as its first page is, and while it is shown its
+                // map stays.
+                let look = unsafe { look(first.add(pfn - block.start), pfn) };
+                let length = look.length.clamp(1, end - pfn);
+                visit(Some(look), length);
+                pfn += length;
+            }
+            pfn
+        })
+    }
+
+    /// Shows `found`, for each base page that is broken of `pages` from `pfn`, the page that it is part
+    /// of, if that may be ours. `found` must not sleep or allocate. EINTR when a signal came. Sleeps.
+    pub(crate) fn find_broken(
+        &self,
+        pfn: usize,
+        pages: usize,
+        mut found: impl FnMut(Broken),
+    ) -> Result {
+        self.blocks(pfn, pages, |first, block| {
+            let end = block.end;
+            let Some(first) = first else {
+                return end;
+            };
+            for (number, pfn) in block.enumerate() {
+                // SAFETY: As in `walk`.
+                let look = unsafe {
+                    let page = first.add(number);
+                    hwpoison::is_broken(page).then(|| look(page, pfn))
+                };
+                if let Some(page) = look.and_then(|look| Broken::new(&look, pfn)) {
+                    found(page);
+                }
+            }
+            end
+        })
+    }
+
+    /// Shows `see` the memory map of `pages` base pages from `pfn`, a block at a time: its first page,
+    /// none where there is no memory, and its frames. The map stays meanwhile. `see` says where to go
+    /// on. EINTR when a signal came. Sleeps.
+    fn blocks(
+        &self,
+        pfn: usize,
+        pages: usize,
+        mut see: impl FnMut(Option<*const bindings::page>, Range<usize>) -> usize,
+    ) -> Result {
         let end = pfn.checked_add(pages).ok_or(EOVERFLOW)?;
         let mut pfn = pfn;
         while pfn < end {
-            let block_end = end.min((pfn | (BLOCK - 1)) + 1);
             let stays = self.walk.lock();
-            match online(pfn) {
-                None => {
-                    visit(None, block_end - pfn);
-                    pfn = block_end;
-                }
-                Some(first) => {
-                    let begin = pfn;
-                    while pfn < block_end {
-                        // SAFETY: All of the block is online as its first page is, and while we have
-                        // the lock its map stays.
-                        let look = unsafe { look(first.add(pfn - begin), pfn) };
-                        let length = look.length.clamp(1, end - pfn);
-                        visit(Some(look), length);
-                        pfn += length;
-                    }
-                }
-            }
+            pfn = see(online(pfn), pfn..end.min((pfn | (BLOCK - 1)) + 1));
             drop(stays);
             if current!().signal_pending() {
                 return Err(EINTR);
@@ -152,6 +215,16 @@ impl MemoryMap {
             cond_resched();
         }
         Ok(())
+    }
+
+    /// Whether such a page may still be there, and ours. Sleeps.
+    pub(crate) fn is_still(&self, page: &Broken) -> bool {
+        let _stays = self.walk.lock();
+        online(page.frame).is_some_and(|head| {
+            // SAFETY: As in `walk`.
+            let look = unsafe { look(head, page.frame) };
+            Broken::new(&look, page.frame).as_ref() == Some(page)
+        })
     }
 
     /// # Safety
@@ -198,10 +271,10 @@ unsafe fn look(page: *const bindings::page, pfn: usize) -> Look {
             .read_volatile()
     };
     if info & 1 != 0 {
-        // A tail. Its head lies before this block, unless the page was freed as we came here.
-        for order in BLOCK.ilog2() + 1..=MAX_ORDER {
+        // A tail. Its head lies before it, unless the page was freed as we came here.
+        for order in 1..=MAX_ORDER {
             let first = pfn & !((1 << order) - 1);
-            if let Some(head) = online(first) {
+            if let Some(head) = online(first).filter(|_| first != pfn) {
                 // SAFETY: It is online, and the lock that the caller holds keeps its block, too.
                 let seen = unsafe { look_at_head(head, first) };
                 if first + seen.length > pfn {
@@ -281,6 +354,7 @@ unsafe fn look_at_head(page: *const bindings::page, pfn: usize) -> Look {
         lru: has(bindings::pageflags_PG_lru),
         has_mapping: mapping != 0,
         ours: order.is_some_and(|order| Label::may_be(private, order)),
+        known_broken: Label::may_be_broken(private),
         references: i64::from(references),
         accounted: if cached { pages } else { 0 } + i64::from(buffers) + mapped,
     }

@@ -42,6 +42,9 @@ pub(crate) trait Mappable {
     /// One more reference, for a page table.
     #[doc(hidden)]
     fn add_reference(&self);
+
+    /// Whether it was found broken: nobody may map it any more.
+    fn is_broken(&self) -> bool;
 }
 
 /// A page that can be listed: see [`PageList`](super::list::PageList).
@@ -88,6 +91,16 @@ impl FreePage {
     /// Whether the content is known to be zero.
     pub(crate) fn is_zero(&self) -> bool {
         self.0.label().is_zero()
+    }
+
+    /// Whether it was found broken when it had users: no pool takes it back.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.0.label().is_broken()
+    }
+
+    /// Its content was cleared, and nobody can have written to it since.
+    pub(super) fn set_zero(&mut self) {
+        self.0.set_label(self.0.label().zero());
     }
 
     /// Makes it a page of the file that `host` stands for, at `index` (in base pages). Whatever it
@@ -183,9 +196,19 @@ impl Mappable for FilePage {
     fn add_reference(&self) {
         self.0.refcount().fetch_add(1, Relaxed);
     }
+
+    fn is_broken(&self) -> bool {
+        self.0.label().is_broken()
+    }
 }
 
 impl FilePage {
+    /// Marks it as broken if `frame` is its first one. Whether it is. Under the fault lock of its
+    /// index.
+    pub(crate) fn break_at(&self, frame: usize) -> bool {
+        self.0.break_at(frame)
+    }
+
     /// Takes the page out of its file: free if nobody else holds it, pinned otherwise. No page
     /// table may map it any more. Sleeps.
     pub(crate) fn leave(self) -> Result<FreePage, PinnedPage> {
@@ -232,6 +255,11 @@ impl Listed for FilePage {
 pub(crate) struct PinnedPage(Owned);
 
 impl PinnedPage {
+    /// Marks it as broken if `frame` is its first one. Whether it is.
+    pub(crate) fn break_at(&self, frame: usize) -> bool {
+        self.0.break_at(frame)
+    }
+
     /// The page as a free one if nobody holds it any more, itself otherwise.
     pub(crate) fn unpin(self) -> Result<FreePage, Self> {
         if self.0.is_only_ours() {

@@ -5,14 +5,20 @@
 //! Why not `kernel::xarray`: it cannot be walked, and a sparse file must be emptied without trying
 //! every index (rust/kernel/xarray.rs is where the walk belongs).
 
-use core::{marker::PhantomData, mem::ManuallyDrop, ops::Deref, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ops::Deref,
+    ptr::{self, NonNull},
+};
 
 use kernel::{
     bindings,
+    error::to_result,
     prelude::*,
     sync::{
         atomic::{Atomic, Relaxed},
-        Arc,
+        rcu, Arc,
     },
     types::Opaque,
 };
@@ -22,6 +28,14 @@ use super::{
     host::Host,
     page::Listed,
 };
+
+type Folio = NonNull<bindings::folio>;
+
+/// Pages that are looked up in one go where all are taken out.
+const AT_ONCE: usize = 32;
+
+/// A walk that begins at the root (include/linux/xarray.h).
+const XAS_RESTART: *mut bindings::xa_node = ptr::without_provenance_mut(3);
 
 /// A sparse table of pages of one file. Each entry is looked at and changed under the
 /// [`FaultLock`] of its index only.
@@ -49,6 +63,20 @@ unsafe impl<P: Listed + Send + Sync> Sync for PageMap<P> {}
 pub(crate) struct Entry<'a, P> {
     page: ManuallyDrop<P>,
     _lock: PhantomData<&'a P>,
+}
+
+impl<P: Listed> Entry<'_, P> {
+    /// # Safety
+    ///
+    /// `folio` must be in the table, and stay there for the lifetime: taking it out needs the lock
+    /// of its index mutably, or the table.
+    unsafe fn new(folio: Folio) -> Self {
+        Self {
+            // SAFETY: By the caller's promise. `ManuallyDrop` keeps it in the table's hands.
+            page: ManuallyDrop::new(unsafe { P::from_raw(folio) }),
+            _lock: PhantomData,
+        }
+    }
 }
 
 impl<P> Deref for Entry<'_, P> {
@@ -102,22 +130,35 @@ impl<P: Listed> PageMap<P> {
         // SAFETY: The table is initialised; xa_load locks by itself (RCU).
         let entry = unsafe { bindings::xa_load(self.xa.get(), lock.index()) };
         let folio = NonNull::new(entry.cast())?;
-        // SAFETY: By the type invariant, and the page stays where it is: taking it out needs the
-        // lock mutably or the table mutably. `ManuallyDrop` keeps it in the table's hands.
-        let page = ManuallyDrop::new(unsafe { P::from_raw(folio) });
-        Some(Entry {
-            page,
-            _lock: PhantomData,
-        })
+        // SAFETY: By the type invariant it is a page of the table, and the lock is lent with it.
+        Some(unsafe { Entry::new(folio) })
     }
 
-    /// Puts `page` at the index that is locked, where there is none. Gives it back if there is no
-    /// memory for the table. Sleeps.
-    pub(crate) fn insert(&self, lock: &mut FaultLock<'_>, page: P) -> core::result::Result<(), P> {
-        if self.get(lock).is_some() {
+    /// Puts `page` at the index that is locked, where there is none, and lends it. Gives it back if
+    /// there is no memory for the table. Sleeps.
+    pub(crate) fn insert<'a>(
+        &'a self,
+        lock: &'a mut FaultLock<'_>,
+        page: P,
+    ) -> core::result::Result<Entry<'a, P>, P> {
+        if !self.is_locked_by(lock) {
             return Err(page);
         }
-        self.replace(lock, page).map(drop)
+        let folio = page.into_raw();
+        // SAFETY: The pointer is from `into_raw`; the lock is held mutably.
+        let refused = match unsafe { self.store(lock.index(), folio) } {
+            // SAFETY: It is in the table, and the lock is lent with it.
+            Ok(None) => return Ok(unsafe { Entry::new(folio) }),
+            // There is one: it stays.
+            // SAFETY: As above; the pointer was in the table.
+            Ok(Some(old)) => match unsafe { self.store(lock.index(), old) } {
+                Ok(Some(new)) => new,
+                _ => old,
+            },
+            Err(_) => folio,
+        };
+        // SAFETY: That one is not in the table.
+        Err(unsafe { P::from_raw(refused) })
     }
 
     /// Puts `page` at the index that is locked; returns what was there. Gives `page` back if there
@@ -131,28 +172,39 @@ impl<P: Listed> PageMap<P> {
             return Err(page);
         }
         let folio = page.into_raw();
+        // SAFETY: The pointer is from `into_raw`; the lock is held mutably.
+        match unsafe { self.store(lock.index(), folio) } {
+            // SAFETY: By the type invariant; the table no longer has it.
+            Ok(old) => Ok(old.map(|old| unsafe { P::from_raw(old) })),
+            // SAFETY: It was not stored.
+            Err(_) => Err(unsafe { P::from_raw(folio) }),
+        }
+    }
+
+    /// Puts a page at `index`; returns what was there. Sleeps.
+    ///
+    /// # Safety
+    ///
+    /// `folio` must be from [`Listed::into_raw`] of a `P`, and is the table's unless that fails.
+    /// The lock of `index` must be held mutably.
+    unsafe fn store(&self, index: usize, folio: Folio) -> Result<Option<Folio>> {
         // SAFETY: The table is initialised, and folios are aligned as entries must be. xa_store
-        // locks by itself and may sleep, as we may. INVARIANT: The pointer is from `into_raw` and
-        // becomes the table's.
+        // locks by itself and may sleep, as we may. INVARIANT: By the caller's promise.
         let old = unsafe {
             bindings::xa_store(
                 self.xa.get(),
-                lock.index(),
+                index,
                 folio.as_ptr().cast(),
                 bindings::GFP_KERNEL,
             )
         };
         // SAFETY: xa_store returned it.
-        if unsafe { bindings::xa_err(old) } != 0 {
-            // SAFETY: It was not stored.
-            return Err(unsafe { P::from_raw(folio) });
-        }
-        let Some(old) = NonNull::new(old.cast()) else {
+        to_result(unsafe { bindings::xa_err(old) })?;
+        let old = NonNull::new(old.cast());
+        if old.is_none() {
             self.count.fetch_add(1, Relaxed);
-            return Ok(None);
-        };
-        // SAFETY: By the type invariant; the table no longer has it.
-        Ok(Some(unsafe { P::from_raw(old) }))
+        }
+        Ok(old)
     }
 
     /// Takes out the page at the index that is locked, if there is one.
@@ -163,10 +215,39 @@ impl<P: Listed> PageMap<P> {
         self.erase(lock.index())
     }
 
-    /// Takes out the page with the lowest index.
-    pub(crate) fn pop(self: Pin<&mut Self>) -> Option<P> {
-        let index = self.next(0)?;
-        self.erase(index)
+    /// Takes out all pages, in their order, and hands them to `taken`. Sleeps if that does.
+    pub(crate) fn drain(self: Pin<&mut Self>, mut taken: impl FnMut(P)) {
+        let mut pages = [None; AT_ONCE];
+        let mut from = Some(0);
+        while let Some(index) = from {
+            from = self.read(index, &mut pages);
+            for folio in pages.iter_mut().filter_map(Option::take) {
+                // SAFETY: By the type invariant. The table is ours alone and does not look at it any
+                // more; below it forgets it.
+                taken(unsafe { P::from_raw(folio) });
+            }
+        }
+        // SAFETY: The table is initialised; this leaves an empty one.
+        unsafe { bindings::xa_destroy(self.xa.get()) };
+        self.count.store(0, Relaxed);
+    }
+
+    /// Copies the first pages at `from` or after it into `pages`, which is empty. Where to go on, if
+    /// that is full.
+    fn read(&self, from: usize, pages: &mut [Option<Folio>]) -> Option<usize> {
+        let mut walk = bindings::xa_state {
+            xa: self.xa.get(),
+            xa_index: from,
+            xa_node: XAS_RESTART,
+            ..Default::default()
+        };
+        let _readers = rcu::read_lock();
+        for slot in pages {
+            // SAFETY: The table is initialised, and its nodes stay under RCU.
+            let entry = unsafe { bindings::xas_find(&mut walk, usize::MAX) };
+            *slot = Some(NonNull::new(entry.cast())?);
+        }
+        walk.xa_index.checked_add(1)
     }
 
     fn is_locked_by(&self, lock: &FaultLock<'_>) -> bool {
@@ -186,9 +267,7 @@ impl<P: Listed> PageMap<P> {
 
 #[pinned_drop]
 impl<P: Listed> PinnedDrop for PageMap<P> {
-    fn drop(mut self: Pin<&mut Self>) {
-        while self.as_mut().pop().is_some() {}
-        // SAFETY: The table is initialised and empty.
-        unsafe { bindings::xa_destroy(self.xa.get()) };
+    fn drop(self: Pin<&mut Self>) {
+        self.drain(drop);
     }
 }

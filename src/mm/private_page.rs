@@ -54,6 +54,11 @@ impl PrivatePage {
         self.0.is_dma_pinned()
     }
 
+    /// Marks the page as broken, for all who share it, if `frame` is its first one. Whether it is.
+    pub(crate) fn break_at(&self, frame: usize) -> bool {
+        self.0.break_at(frame)
+    }
+
     /// Gives the share up, whose mapping has the page in no page table any more. The page, if that
     /// was the last share: free if nobody else holds it, pinned otherwise. Sleeps.
     pub(crate) fn leave(self) -> Option<Result<FreePage, PinnedPage>> {
@@ -77,6 +82,10 @@ impl Mappable for PrivatePage {
 
     fn add_reference(&self) {
         self.0.refcount().fetch_add(1, Relaxed);
+    }
+
+    fn is_broken(&self) -> bool {
+        self.0.label().is_broken()
     }
 }
 

@@ -67,6 +67,21 @@ pub(crate) struct Current {
     pub(crate) mems_allowed: NodeMask,
 }
 
+/// Whether the current task has the default memory policy, and its cpuset lets it use node `nid`.
+/// Takes no lock: nobody but the task itself changes which policy it has, and the page allocator
+/// looks at `mems_allowed` in this way, too (`__cpuset_zone_allowed`).
+pub(crate) fn is_plain(nid: usize) -> bool {
+    // SAFETY: The current task is valid; the word may change as we read it.
+    unsafe {
+        let task = bindings::get_current();
+        let mems: *const usize = (&raw const (*task).mems_allowed.bits).cast();
+        let word = nid / usize::BITS as usize;
+        (*task).mempolicy.is_null()
+            && word < WORDS
+            && mems.add(word).read_volatile() & (1 << (nid % usize::BITS as usize)) != 0
+    }
+}
+
 /// Looks at the current task. Takes its `alloc_lock`.
 pub(crate) fn current() -> Current {
     // SAFETY: The current task is valid. Both fields change under its `alloc_lock` only

@@ -242,6 +242,12 @@ impl Mapping<'_> {
         unsafe { (*self.as_ptr()).__bindgen_anon_2.vm_flags & flags::WRITE != 0 }
     }
 
+    /// Whether the mapping has a memory policy of its own (mbind).
+    pub(crate) fn has_policy(&self) -> bool {
+        // SAFETY: By the type invariant, by which the policy does not change.
+        !unsafe { (*self.as_ptr()).vm_policy }.is_null()
+    }
+
     /// The mapping's own memory policy (mbind), if it has one.
     pub(crate) fn policy(&self) -> Option<MemPolicy> {
         // SAFETY: By the type invariant, by which the policy does not change.

@@ -56,6 +56,11 @@ impl Whole {
         self.zero
     }
 
+    /// How many pages these are.
+    pub(super) fn count(&self) -> usize {
+        1 << (self.order - self.piece)
+    }
+
     /// The pages, one by one.
     pub(crate) fn into_pages(self) -> PageList<FreePage> {
         self.pages

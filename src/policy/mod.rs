@@ -26,5 +26,6 @@ pub mod refusal;
 pub mod regions;
 pub mod reserve;
 pub mod resize;
+pub mod scrub;
 pub mod size;
 pub mod survey;

@@ -11,7 +11,8 @@
 //! # Invariants
 //!
 //! Whenever the lock is free: for each node `free ≤ nr`; the totals are the sums over the nodes; and
-//! of these `resv ≤ free ≤ nr`, `surplus ≤ nr`. [`Pool::check`] says whether they hold. (One node
+//! of these `resv ≤ free ≤ nr`, `surplus ≤ nr` (a promise that a broken page was meant for exceeds
+//! `free`: see [`Pool::lose`]). [`Pool::check`] says whether they hold. (One node
 //! can have more surplus than pages, as with hugetlb: see [`Pool::remove_free`].)
 
 use core::ops::DerefMut;
@@ -64,6 +65,8 @@ pub struct Pool<N> {
     resv: PageCount,
     /// How many surplus pages may be made (`nr_overcommit_huge_pages`).
     overcommit: PageCount,
+    /// Pages that broke while they were free.
+    lost: PageCount,
     nodes: N,
     /// Where the next page is taken from the page allocator (`next_nid_to_alloc`).
     pub(super) to_alloc: Rotation,
@@ -79,6 +82,7 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
             total: Counts::default(),
             resv: PageCount::ZERO,
             overcommit: PageCount::ZERO,
+            lost: PageCount::ZERO,
             nodes,
             to_alloc: Rotation::starting_at(first),
             to_free: Rotation::starting_at(first),
@@ -201,6 +205,19 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
         Fate::GiveBack
     }
 
+    /// A free page of `node` is broken, and nobody's from now on; with it goes a surplus page if the
+    /// node has any (`dissolve_free_hugetlb_folio`). What was promised stays promised, which may be
+    /// one page more than there is now: who comes last gets none.
+    pub fn lose(&mut self, node: NodeId) {
+        let surplus = self.on(node).surplus.min(PageCount::ONE);
+        self.update(node, |counts| {
+            counts.nr = counts.nr.minus(PageCount::ONE);
+            counts.free = counts.free.minus(PageCount::ONE);
+            counts.surplus = counts.surplus.minus(surplus);
+        });
+        self.lost = self.lost.plus(PageCount::ONE);
+    }
+
     /// Takes one free page out of the pool, from the next of `allowed` that has any, and says
     /// where. As with hugetlb, a node whose pages are all surplus gives one, too: then it has more
     /// surplus than pages, until one of those goes.
@@ -297,7 +314,7 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
             sum.free = sum.free.plus(counts.free);
             sum.surplus = sum.surplus.plus(counts.surplus);
         }
-        sum == self.total && sum.surplus <= sum.nr && self.resv <= sum.free
+        sum == self.total && sum.surplus <= sum.nr && self.resv <= sum.free.plus(self.lost)
     }
 
     /// Changes a node's counts and the totals alike.

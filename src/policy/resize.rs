@@ -8,8 +8,13 @@
 //! 1. under the pool's lock: [`Resize::next`];
 //! 2. [`Step::Alloc`]: drop the lock, ask the page allocator, take the lock, report with
 //!    [`Resize::allocated`] or [`Resize::failed`]; [`Step::GiveBack`]: take a page of that node
-//!    off the free list, drop the lock, give it back; [`Step::Done`]: stop;
+//!    off the free list, drop the lock, give it back; [`Step::Wait`]: drop the lock, wait for those
+//!    who help; [`Step::Done`]: stop;
 //! 3. again from 1.
+//!
+//! Others may help to grow: they do the same with [`Resize::ask`] in the place of `next`, for as long
+//! as there is something to ask for. Nodes are asked in the same order as by one alone, and no more
+//! often.
 //!
 //! Others may take and free pages between two steps: each step decides from the counters as they
 //! are then. One difference to hugetlb: a page counts as soon as it is there, not at the end.
@@ -19,26 +24,39 @@ use core::ops::DerefMut;
 use super::count::PageCount;
 use super::node::{NodeId, NodeSet};
 use super::pool::{Counts, Pool};
+use super::size::HugeSize;
+
+/// How many CPUs help to grow, at most: a few are as fast as memory is.
+const HELPERS: usize = 3;
+/// Pages for each of them, at least: one who helps has to be woken, and waited for.
+const SHARE: usize = 16;
 
 /// What the shell has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Step {
-    /// Ask the page allocator for a page on this node and no other.
-    Alloc {
-        /// The node.
-        node: NodeId,
-        /// Whether to try hard (reclaim and compact at length): not on a node that has failed.
-        hard: bool,
-    },
+    /// Ask the page allocator for a page.
+    Alloc(Ask),
     /// Take a free page of this node off its list and give it back to the page allocator; the
     /// counters know already.
     GiveBack {
         /// The node.
         node: NodeId,
     },
+    /// Wait until those who help have reported what they got: whether it suffices is not known before.
+    Wait,
     /// There is nothing left to do.
     Done,
+}
+
+/// A page to ask the page allocator for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Ask {
+    /// On this node and no other.
+    pub node: NodeId,
+    /// Whether to try hard (reclaim and compact at length): not on a node that has failed.
+    pub hard: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +73,12 @@ pub struct Resize {
     target: PageCount,
     allowed: NodeSet,
     phase: Phase,
-    /// Nodes still to ask for the page at hand before giving up.
-    nodes_left: usize,
+    /// Nodes that were asked in vain since there was a page: with all of them it is given up.
+    in_vain: NodeSet,
     /// Nodes on which trying hard has failed.
     failed: NodeSet,
+    /// Pages that somebody asks for at the moment.
+    asked: PageCount,
 }
 
 impl Resize {
@@ -66,10 +86,11 @@ impl Resize {
     pub fn to_total(count: PageCount, allowed: NodeSet) -> Self {
         Self {
             target: count,
-            nodes_left: allowed.len(),
             allowed,
+            in_vain: NodeSet::EMPTY,
             phase: Phase::Grow,
             failed: NodeSet::EMPTY,
+            asked: PageCount::ZERO,
         }
     }
 
@@ -93,21 +114,17 @@ impl Resize {
         N: DerefMut<Target = [Counts]>,
     {
         if self.phase == Phase::Grow {
-            while self.target > pool.total().persistent()
-                && !pool.total().surplus.is_zero()
-                && pool.surplus_to_persistent(&self.allowed)
-            {}
-            if self.target > pool.total().persistent() {
-                if let Some(node) = self.next_to_ask(pool) {
-                    return Step::Alloc {
-                        node,
-                        hard: !self.failed.contains(node),
-                    };
-                }
-                self.phase = Phase::Done;
-            } else {
-                self.phase = Phase::Shrink;
+            if let Some(ask) = self.ask(pool) {
+                return Step::Alloc(ask);
             }
+            if !self.asked.is_zero() {
+                return Step::Wait;
+            }
+            self.phase = if self.is_short(pool) {
+                Phase::Done
+            } else {
+                Phase::Shrink
+            };
         }
         if self.phase == Phase::Shrink {
             if self.lowest(pool) < pool.total().persistent() {
@@ -123,6 +140,46 @@ impl Resize {
         Step::Done
     }
 
+    /// A page to ask the page allocator for, beside those that are being asked for, once no surplus
+    /// page can be made persistent instead. None: there is none to ask for now.
+    pub fn ask<N>(&mut self, pool: &mut Pool<N>) -> Option<Ask>
+    where
+        N: DerefMut<Target = [Counts]>,
+    {
+        if self.phase != Phase::Grow {
+            return None;
+        }
+        // Whoever comes first, so that the nodes' turns are as they are for one alone.
+        while self.is_short(pool)
+            && !pool.total().surplus.is_zero()
+            && pool.surplus_to_persistent(&self.allowed)
+        {}
+        if !self.is_short(pool) || self.in_vain == self.allowed {
+            return None;
+        }
+        let node = pool.to_alloc.turn(&self.allowed)?;
+        self.asked = self.asked.plus(PageCount::ONE);
+        Some(Ask {
+            node,
+            hard: !self.failed.contains(node),
+        })
+    }
+
+    /// How many CPUs of `cpus` are to help, beside the one that runs.
+    pub fn helpers<N>(&self, pool: &Pool<N>, size: HugeSize, cpus: usize) -> usize
+    where
+        N: DerefMut<Target = [Counts]>,
+    {
+        match size {
+            HugeSize::Size2M => {
+                let missing = self.target.minus(pool.total().persistent()).get();
+                (missing / SHARE).min(HELPERS).min(cpus.saturating_sub(1))
+            }
+            // Two who look for contiguous memory at once are in each other's way.
+            HugeSize::Size1G => 0,
+        }
+    }
+
     /// The page allocator gave a page of `node`: it is a free page of the pool now. False if the
     /// pool has no such node; then the caller keeps the page.
     #[must_use]
@@ -130,17 +187,22 @@ impl Resize {
     where
         N: DerefMut<Target = [Counts]>,
     {
+        self.asked = self.asked.minus(PageCount::ONE);
         let added = pool.add(node);
         if added {
             self.failed.remove(node);
-            self.nodes_left = self.allowed.len();
+            self.in_vain = NodeSet::EMPTY;
+        } else {
+            self.in_vain.insert(node);
         }
         added
     }
 
     /// The page allocator had no page on `node`.
     pub fn failed(&mut self, node: NodeId) {
+        self.asked = self.asked.minus(PageCount::ONE);
         self.failed.insert(node);
+        self.in_vain.insert(node);
     }
 
     /// Somebody wants the caller to stop (a signal): no further step, what was got stays.
@@ -148,10 +210,12 @@ impl Resize {
         self.phase = Phase::Done;
     }
 
-    /// The next node to ask for the page at hand; none once each was asked in vain.
-    fn next_to_ask<N>(&mut self, pool: &mut Pool<N>) -> Option<NodeId> {
-        self.nodes_left = self.nodes_left.checked_sub(1)?;
-        pool.to_alloc.turn(&self.allowed)
+    /// Whether all that is being asked for would not suffice.
+    fn is_short<N>(&self, pool: &Pool<N>) -> bool
+    where
+        N: DerefMut<Target = [Counts]>,
+    {
+        self.target > pool.total().persistent().plus(self.asked)
     }
 
     /// How far free pages may be given back: `min_count` of set_max_huge_pages.

@@ -7,7 +7,8 @@ use std::os::unix::fs::FileExt;
 
 use crate::{check, Check, Fail};
 
-const BASE_PAGE: u64 = 4096;
+/// Bytes of a base page.
+pub const BASE_PAGE: u64 = 4096;
 
 /// Slab pages come and go all the time; that is less than a huge page.
 pub const NOISE_KIB: u64 = 1536;
@@ -77,6 +78,23 @@ pub fn frame_of(address: *const u8) -> Check<u64> {
 pub fn is_compound(frame: u64) -> Check<bool> {
     const KPF_COMPOUND_HEAD: u64 = 15;
     Ok(entry("/proc/kpageflags", frame)? & (1 << KPF_COMPOUND_HEAD) != 0)
+}
+
+/// Whether the kernel takes a page frame for broken.
+pub fn is_poisoned(frame: u64) -> Check<bool> {
+    const KPF_HWPOISON: u64 = 19;
+    Ok(entry("/proc/kpageflags", frame)? & (1 << KPF_HWPOISON) != 0)
+}
+
+/// The kernel learns that a page frame is broken. Of some pages it says that it could do nothing.
+pub fn poison(frame: u64) -> Check {
+    let address = format!("{:#x}", frame * BASE_PAGE);
+    let said = fs::write("/sys/devices/system/memory/hard_offline_page", address);
+    check!(
+        is_poisoned(frame)?,
+        "frame {frame:#x} is not poisoned: {said:?}"
+    );
+    Ok(())
 }
 
 /// The word of that number in a file of words.

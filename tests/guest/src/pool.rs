@@ -143,6 +143,16 @@ impl Pool {
         number(&self.file("pinned_hugepages"))
     }
 
+    /// Pages that broke and were set aside (the module's pool alone counts them).
+    pub fn poisoned(self) -> Check<u64> {
+        number(&self.file("poisoned_hugepages"))
+    }
+
+    /// Free pages that are known to be zero (the module's pool alone counts them).
+    pub fn zeroed(self) -> Check<u64> {
+        number(&self.file("zeroed_hugepages"))
+    }
+
     pub fn counts(self) -> Check<Counts> {
         let node = |node| {
             let count = |name| number(&self.node_file(node, name));

@@ -6,10 +6,10 @@
 use std::collections::VecDeque;
 
 use rust_hugetlb::policy::count::PageCount;
-use rust_hugetlb::policy::node::{NodeId, NodeSet};
+use rust_hugetlb::policy::node::NodeSet;
 use rust_hugetlb::policy::pool::Fate;
 use rust_hugetlb::policy::reserve::{self, Reserve, Unreserve};
-use rust_hugetlb::policy::resize::{self, Resize};
+use rust_hugetlb::policy::resize::{self, Ask, Resize};
 
 use crate::shell::{id, set, Page, Shell};
 use crate::world::{Scope, World};
@@ -25,7 +25,7 @@ pub(crate) trait Job {
 pub(crate) struct Resizing {
     resize: Resize,
     /// Where a page is to be asked for next, and how hard.
-    ask: Option<(NodeId, bool)>,
+    ask: Option<Ask>,
 }
 
 impl Resizing {
@@ -43,7 +43,7 @@ impl Resizing {
 
 impl Job for Resizing {
     fn step(&mut self, pool: &mut Shell, world: &mut dyn World) -> Option<bool> {
-        if let Some((node, hard)) = self.ask.take() {
+        if let Some(Ask { node, hard }) = self.ask.take() {
             if !world.alloc(node.index(), hard) {
                 self.resize.failed(node);
                 return None;
@@ -57,8 +57,9 @@ impl Job for Resizing {
             return None;
         }
         match self.resize.next(&mut pool.counts) {
-            resize::Step::Alloc { node, hard } => self.ask = Some((node, hard)),
+            resize::Step::Alloc(ask) => self.ask = Some(ask),
             resize::Step::GiveBack { node } => world.give_back(pool.pop_removed(node).node.index()),
+            resize::Step::Wait => unreachable!("nobody helps"),
             resize::Step::Done => return Some(true),
         }
         None

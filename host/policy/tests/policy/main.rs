@@ -3,8 +3,8 @@
 //! Tests of the module's policy.
 //!
 //! - `count`, `node`, `size`, `range` and `bytes`, `regions`, `placement`, `pool`, `resize`, `reserve`,
-//!   `private`, `coverage`, `frame`, `survey`, `growth`, `convert` (demote and promote): the edges of
-//!   each file, as tables.
+//!   `private`, `coverage`, `frame`, `survey`, `growth`, `convert` (demote and promote), `scrub`: the
+//!   edges of each file, as tables.
 //! - `random`: random sequences of operations, against `model`, which follows mm/hugetlb.c; `files`:
 //!   the same for files and what they are charged, `private_lives`, against `private_model`, for
 //!   private mappings.
@@ -33,6 +33,7 @@ mod files;
 mod forged;
 mod frame;
 mod growth;
+mod helpers;
 mod interleave;
 mod job;
 mod machine;
@@ -52,6 +53,7 @@ mod range;
 mod regions;
 mod reserve;
 mod resize;
+mod scrub;
 mod shell;
 mod size;
 mod story;

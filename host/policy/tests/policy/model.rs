@@ -12,7 +12,8 @@
 //!   gives it to the page allocator, and more is promised than is free);
 //! - the lock is dropped after each page, and all is decided anew: a page that a resize got joins
 //!   the pool at once, how many may go is found out again for each, a growing pool makes use of
-//!   surplus that appears meanwhile, a reservation asks for no more than is missing by now; its
+//!   surplus that appears meanwhile (which can make it ask a node twice before it has asked all, and
+//!   then it asks on), a reservation asks for no more than is missing by now; its
 //!   surplus pages join one by one, the oldest first, each with its promise; and promises that end
 //!   do so one by one, as long as there is surplus.
 
@@ -177,7 +178,7 @@ impl Model {
     /// `set_max_huge_pages` as far as the pool grows. False: it ends there.
     fn grow(&mut self, target: usize, allowed: &[usize], world: &mut dyn World) -> bool {
         let mut noretry = BTreeSet::new();
-        let mut asked_in_vain = 0;
+        let mut asked_in_vain = BTreeSet::new();
         loop {
             while self.surplus() > 0 && target > self.persistent() {
                 if !self.lower_surplus(allowed) {
@@ -188,21 +189,23 @@ impl Model {
                 return true;
             }
             // `alloc_pool_huge_folio`.
-            if asked_in_vain == allowed.len() {
+            if asked_in_vain.len() == allowed.len() {
                 return false;
             }
-            asked_in_vain += 1;
             let node = self.node_to_alloc(allowed);
             let hard = !noretry.contains(&node);
             world.meanwhile(self);
             let got = world.alloc(node, hard);
             if got {
-                asked_in_vain = 0;
+                asked_in_vain.clear();
                 let page = self.page();
                 self.nodes[node].free.push(page);
             }
             if got && !hard {
                 noretry.remove(&node);
+            }
+            if !got {
+                asked_in_vain.insert(node);
             }
             if !got && hard {
                 noretry.insert(node);

@@ -9,7 +9,7 @@ use rust_hugetlb::policy::count::PageCount;
 use rust_hugetlb::policy::node::{NodeId, MAX_NODES};
 use rust_hugetlb::policy::pool::{Claim, Counts, Fate, Pool};
 use rust_hugetlb::policy::reserve::{self, Reserve};
-use rust_hugetlb::policy::resize::{Resize, Step};
+use rust_hugetlb::policy::resize::{Ask, Resize, Step};
 
 use crate::forged;
 use crate::shell::{id, row, set, sum};
@@ -285,6 +285,46 @@ fn the_check_sees_more_promises_than_free_pages() {
     assert!(!pool.check());
 }
 
+#[test]
+fn a_broken_page_goes_and_a_surplus_one_of_its_node_with_it() {
+    // both nodes; the broken page's one; both nodes then
+    let table = [
+        ([[2, 1, 0], [1, 1, 0]], 0, [[1, 0, 0], [1, 1, 0]]),
+        ([[2, 1, 1], [1, 1, 0]], 0, [[1, 0, 0], [1, 1, 0]]),
+        ([[2, 1, 2], [1, 1, 0]], 0, [[1, 0, 1], [1, 1, 0]]),
+        ([[2, 1, 2], [1, 1, 0]], 1, [[2, 1, 2], [0, 0, 0]]),
+        ([[0, 0, 1], [3, 2, 0]], 1, [[0, 0, 1], [2, 1, 0]]),
+    ];
+    for ([first, second], node, want) in table {
+        let mut pool = promised(first, second, 0);
+        pool.lose(id(node));
+        let seen = [0, 1].map(|node| row(pool.on(id(node))));
+        assert_eq!(seen, want, "{first:?} {second:?}, of node {node}");
+        assert_eq!(row(pool.total()), sum(&want));
+        assert!(pool.check());
+    }
+}
+
+/// Each promise stays, though there is no page for it until one comes.
+#[test]
+fn a_promise_outlives_the_page_that_was_meant_for_it() {
+    let mut pool = promised([1, 1, 0], [1, 1, 0], 2);
+    pool.lose(id(0));
+    assert!(pool.check());
+    assert_eq!(pool.resv().get(), 2);
+    assert_eq!(pool.available(), PageCount::ZERO);
+    assert!(!pool.take(id(1), Claim::Unreserved));
+    assert!(pool.take(id(1), Claim::Reserved));
+    assert!(!pool.take(id(1), Claim::Reserved));
+    assert!(!pool.take(id(0), Claim::Reserved));
+    assert_eq!((pool.resv().get(), row(pool.total())), (1, [1, 0, 0]));
+
+    assert!(pool.add(id(0)));
+    assert!(!pool.take(id(0), Claim::Unreserved));
+    assert!(pool.take(id(0), Claim::Reserved));
+    assert!(pool.check());
+}
+
 /// As with hugetlb: then it has more surplus than pages.
 #[test]
 fn a_node_that_is_all_surplus_gives_free_pages_too() {
@@ -321,7 +361,7 @@ fn a_count_for_a_node_where_some_have_more_surplus_than_pages() {
         let mut pool = promised(first, second, 0);
         let mut resize = Resize::to_node(PageCount::new(count), id(0), &pool);
         let mut asks = 0;
-        while let Step::Alloc { node, .. } = resize.next(&mut pool) {
+        while let Step::Alloc(Ask { node, .. }) = resize.next(&mut pool) {
             assert!(resize.allocated(node, &mut pool));
             asks += 1;
         }

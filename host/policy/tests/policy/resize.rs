@@ -6,7 +6,7 @@
 use rust_hugetlb::policy::count::PageCount;
 use rust_hugetlb::policy::node::{NodeId, NodeSet};
 use rust_hugetlb::policy::pool::{Counts, Pool};
-use rust_hugetlb::policy::resize::{Resize, Step};
+use rust_hugetlb::policy::resize::{Ask, Resize, Step};
 
 use crate::shell::{id, row, set, Shell};
 use crate::story::Story;
@@ -295,9 +295,9 @@ fn an_interrupt_is_final_wherever_it_comes() {
         let mut resize = Resize::to_total(PageCount::new(target), set(&[0]));
         for _ in 0..steps {
             match resize.next(&mut pool) {
-                Step::Alloc { node, .. } => assert!(resize.allocated(node, &mut pool)),
+                Step::Alloc(Ask { node, .. }) => assert!(resize.allocated(node, &mut pool)),
                 Step::GiveBack { .. } => {}
-                Step::Done => panic!("done too early"),
+                Step::Wait | Step::Done => panic!("done too early"),
             }
         }
         resize.interrupt();
@@ -320,12 +320,13 @@ fn done_is_for_good() {
         let mut left = memory;
         loop {
             match resize.next(&mut pool) {
-                Step::Alloc { node, .. } if left == 0 => resize.failed(node),
-                Step::Alloc { node, .. } => {
+                Step::Alloc(Ask { node, .. }) if left == 0 => resize.failed(node),
+                Step::Alloc(Ask { node, .. }) => {
                     left -= 1;
                     assert!(resize.allocated(node, &mut pool));
                 }
                 Step::GiveBack { .. } => {}
+                Step::Wait => panic!("nobody helps"),
                 Step::Done => break,
             }
         }
@@ -345,7 +346,7 @@ fn a_page_that_the_pool_cannot_hold_is_not_asked_for_for_ever() {
     let mut pool = pool(2, 1);
     let mut resize = Resize::to_node(PageCount::MAX, id(7), &pool);
     let mut asked = 0;
-    while let Step::Alloc { node, .. } = resize.next(&mut pool) {
+    while let Step::Alloc(Ask { node, .. }) = resize.next(&mut pool) {
         assert_eq!(node, id(7));
         assert!(!resize.allocated(node, &mut pool));
         asked += 1;

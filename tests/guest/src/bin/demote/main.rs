@@ -8,6 +8,7 @@
 mod files;
 mod memory;
 mod oracle;
+mod poison;
 mod promote;
 mod signal;
 mod sizes;
@@ -35,5 +36,6 @@ fn main() -> ExitCode {
         signal::ends_it_early,
         threads::one_pool_at_a_time,
         threads::all_at_once,
+        poison::a_poisoned_page_leaves,
     ])
 }

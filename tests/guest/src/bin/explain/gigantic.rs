@@ -37,15 +37,24 @@ impl Drop for Oracle {
     }
 }
 
+/// Either can miss a page that the kernel has a piece of in hand just then, but not each time.
 pub fn as_many_as_hugetlb() -> Check {
+    const TRIES: usize = 3;
     let _pool = Emptied::now(GIGANTIC)?;
-    drain()?;
-    let (oracle, theirs) = Oracle::grown_to(too_many(GIGANTIC)?)?;
-    drop(oracle);
-    let (prospect, ours) = grown(GIGANTIC, None)?;
-    same!(ours, theirs, "1 GiB pages, of {prospect:?}");
-    check!(ours >= 2, "{ours} pages are no test");
-    Ok(())
+    let mut seen = Vec::new();
+    for _ in 0..TRIES {
+        drain()?;
+        let (oracle, theirs) = Oracle::grown_to(too_many(GIGANTIC)?)?;
+        drop(oracle);
+        let (prospect, ours) = grown(GIGANTIC, None)?;
+        check!(ours >= 2, "{ours} pages are no test");
+        if ours == theirs {
+            return Ok(());
+        }
+        seen.push((ours, theirs, prospect));
+        GIGANTIC.pool.set(0)?;
+    }
+    Err(Fail(format!("1 GiB pages, and hugetlb's: {seen:?}")))
 }
 
 /// A page of this pool is `pool`, one of hugetlb's is `huge`; neither is foretold.

@@ -2,7 +2,7 @@
 
 //! `explain`, `can_grow` and the map in debugfs: whether they say what there is, and whether what
 //! they foretell comes true. With the argument `gigantic`, on 1 GiB pages, in a guest that has some
-//! (`qemu/run --nodes 2G,4G`).
+//! (`qemu/run --nodes 2G,6G`).
 
 mod blocked;
 mod files;

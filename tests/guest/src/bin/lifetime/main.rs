@@ -6,6 +6,7 @@
 mod access;
 mod exit;
 mod load;
+mod many;
 mod unload;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ fn main() -> ExitCode {
         exit::exec_with_the_descriptor_keeps_them,
         exit::the_last_of_two_processes_gives_pages_back,
         exit::descriptor_in_flight_keeps_them,
+        many::with_gaps_and_surplus,
+        many::with_pins_among_them,
         unload::open_file_refuses_rmmod,
         unload::mapping_refuses_rmmod,
         unload::rmmod_with_a_pinned_page_leaves_it_to_its_user,

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory that the hardware has found broken (mm/memory-failure.c).
+//!
+//! `memory_failure` knows hugetlb's pages, those of the page cache and free ones. Of a page of ours it
+//! marks the base page that broke and leaves the rest as it is; no module is told. But each node counts
+//! its failures, after the mark is made: while that count is 0 there is nothing to look at.
+
+use core::{ptr::addr_of, ptr::NonNull};
+
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::atomic::{Atomic, Relaxed},
+};
+
+use super::node;
+
+/// Pages that were set aside, 2 MiB ones and 1 GiB ones.
+static SET_ASIDE: [Atomic<usize>; 2] = [Atomic::new(0), Atomic::new(0)];
+
+/// How many failures node `nid` has had since boot.
+pub(super) fn failures_on(nid: usize) -> usize {
+    let Some(data) = node::data(nid) else {
+        return 0;
+    };
+    // SAFETY: A node's data is never freed once it is there; others may write to the word.
+    unsafe { addr_of!((*data).mf_stats.total).read_volatile() }
+}
+
+/// How many failures the machine has had since boot.
+pub(crate) fn failures() -> usize {
+    node::online().map(failures_on).sum()
+}
+
+/// How many pages of `1 << order` base pages were broken when the module gave them up, and so are
+/// nobody's for good.
+pub(crate) fn set_aside(order: u32) -> usize {
+    SET_ASIDE
+        .get(place(order))
+        .map_or(0, |count| count.load(Relaxed))
+}
+
+/// One more, of node `nid`.
+pub(super) fn count_set_aside(order: u32, nid: usize) {
+    if let Some(count) = SET_ASIDE.get(place(order)) {
+        count.fetch_add(1, Relaxed);
+    }
+    pr_err!(
+        "a huge page of {} kB on node {nid} is broken (memory failure): it is set aside for good\n",
+        4usize << order
+    );
+}
+
+fn place(order: u32) -> usize {
+    usize::from(order > bindings::PMD_ORDER)
+}
+
+/// Whether that base page is broken.
+///
+/// # Safety
+///
+/// `page` must be in a memory map that stays.
+pub(super) unsafe fn is_broken(page: *const bindings::page) -> bool {
+    // SAFETY: By the caller's promise; a read of a word that others may write.
+    let flags = unsafe { addr_of!((*page).flags.f).read_volatile() };
+    flags & (1 << bindings::pageflags_PG_hwpoison) != 0
+}
+
+/// Whether a base page of that page is broken.
+///
+/// # Safety
+///
+/// It must be a page of `1 << order` base pages that the caller owns.
+pub(super) unsafe fn has_broken(folio: NonNull<bindings::folio>, order: u32) -> bool {
+    let head = folio.as_ptr().cast_const().cast::<bindings::page>();
+    // SAFETY: By the caller's promise those are its base pages, whose memory map stays with them.
+    (0..1 << order).any(|number| unsafe { is_broken(head.add(number)) })
+}

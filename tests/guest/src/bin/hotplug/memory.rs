@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory blocks going offline. The kernel cannot move pages of the module's, so their blocks stay
+//! until the pool has given them back.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use guest::map::Map;
+use guest::memory::{frame_of, BASE_PAGE};
+use guest::pool::{memory_nodes, write_once, Resized, OURS};
+use guest::{check, poll, same, Check, Errno, Fail, HUGE};
+
+const PAGES: usize = 128;
+
+/// A memory block that is put online again, should it be offline.
+#[derive(Debug)]
+struct Block(u64);
+
+impl Block {
+    fn file(&self, name: &str) -> String {
+        format!("/sys/devices/system/memory/memory{}/{name}", self.0)
+    }
+
+    fn offline(&self) -> Result<(), Errno> {
+        write_once(&self.file("state"), b"offline").map(drop)
+    }
+
+    fn online(&self) -> Check {
+        // Another state than it has is EINVAL.
+        write_once(&self.file("state"), b"online_kernel")?;
+        let state = fs::read_to_string(self.file("state"))?;
+        same!(state, "online\n", "state of memory block {}", self.0);
+        Ok(())
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let _ = self.online();
+    }
+}
+
+/// The blocks that the pages of a mapping, all touched, are in.
+fn blocks_of(map: &Map) -> Check<Vec<Block>> {
+    let text = fs::read_to_string("/sys/devices/system/memory/block_size_bytes")?;
+    let bytes = u64::from_str_radix(text.trim_end(), 16)?;
+    let number = |page| Ok(frame_of(map.at(page * HUGE))? * BASE_PAGE / bytes);
+    let numbers: BTreeSet<u64> = (0..map.pages()).map(number).collect::<Check<_>>()?;
+    Ok(numbers.into_iter().map(Block).collect())
+}
+
+fn touched() -> Check<Map> {
+    let map = Map::of_new_file(PAGES)?;
+    (0..PAGES).for_each(|page| map.mark(page, 1 + page as u64));
+    Ok(map)
+}
+
+pub fn a_block_with_pages_stays() -> Check {
+    let _pool = Resized::ours(PAGES as u64)?;
+    let map = touched()?;
+    let blocks = blocks_of(&map)?;
+    let refused = |what: &str| -> Check {
+        let before = OURS.counts()?;
+        for block in &blocks {
+            // The lowest has a hole, whoever has the rest of it.
+            let errno = if block.0 == 0 {
+                libc::EINVAL
+            } else {
+                libc::EBUSY
+            };
+            same!(
+                block.offline(),
+                Err(Errno(errno)),
+                "block {} with {what} pages going offline",
+                block.0
+            );
+        }
+        same!(OURS.counts()?, before, "counters with {what} pages");
+        Ok(())
+    };
+    refused("used")?;
+    (0..PAGES).try_for_each(|page| map.marked(page, 1 + page as u64))?;
+    drop(map);
+    OURS.settles_at_free(PAGES as u64)?;
+    refused("free")?;
+    let map = Map::of_new_file(PAGES)?;
+    (0..PAGES).try_for_each(|page| map.unmarked(page))
+}
+
+/// Writes a count until the first of some blocks can go, and puts it back in the end.
+fn with_block_gone(act: impl FnOnce(&Block) -> Check) -> Check {
+    let _pool = Resized::ours(PAGES as u64)?;
+    let map = touched()?;
+    let blocks = blocks_of(&map)?;
+    drop(map);
+    OURS.settles_at_free(PAGES as u64)?;
+    for node in memory_nodes()? {
+        OURS.set_node(node, 0)?;
+    }
+    // What else is in a block is moved, unless somebody has it in hand just then.
+    let gone = poll::until(
+        "a block going offline",
+        || Ok(blocks.iter().find(|block| block.offline().is_ok())),
+        Option::is_some,
+    )?;
+    let Some(block) = gone else {
+        return Err(Fail("no block went offline".into()));
+    };
+    act(block)?;
+    block.online()
+}
+
+pub fn a_block_without_pages_goes() -> Check {
+    with_block_gone(|block| {
+        // There is less memory now, and none of it is had from there.
+        OURS.reach(PAGES as u64)?;
+        let map = touched()?;
+        let used = blocks_of(&map)?;
+        let is_there = used.iter().any(|used| used.0 == block.0);
+        std::mem::forget(used);
+        check!(!is_there, "a page of block {}, which is offline", block.0);
+        drop(map);
+        OURS.set(0)
+    })
+}
+
+/// What looks at all memory looks at that, too.
+pub fn the_others_are_walked_over() -> Check {
+    with_block_gone(|_| {
+        for name in ["explain", "can_grow", "poisoned_hugepages"] {
+            let said = fs::read_to_string(OURS.file(name))?;
+            check!(!said.is_empty(), "{name} says nothing");
+        }
+        let map = fs::read("/sys/kernel/debug/rust_hugetlb/hugepages-2048kB")?;
+        check!(!map.is_empty(), "the map is empty");
+        Ok(())
+    })
+}
