@@ -12,12 +12,12 @@ export RUST_HUGETLB_START := $(RUST_HUGETLB_START)
 export KREL KDIR KERNELS FLAVOUR MIRROR RUST_HUGETLB_CACHE
 
 ifneq ($(KDIR),)
-ifneq ($(filter run shell test soak check,$(MAKECMDGOALS)),)
+ifneq ($(filter run shell test soak bench bench-quick profile check,$(MAKECMDGOALS)),)
 $(error KDIR is for building the module only: leave it out, or use qemu/run --kernel and --module)
 endif
 endif
 
-.PHONY: all module user kit run shell test soak check help clean distclean
+.PHONY: all module user kit run shell test soak bench bench-quick profile check help clean distclean
 
 all: module
 
@@ -42,6 +42,15 @@ test:
 
 soak:
 	@scripts/soak
+
+bench:
+	@scripts/bench
+
+bench-quick:
+	@scripts/bench --quick
+
+profile: module
+	@scripts/profile
 
 check:
 	@scripts/check

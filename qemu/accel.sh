@@ -30,19 +30,22 @@ kvm_runs() {
 }
 
 # Sets accelerator. The answer of a probe holds until the machine is booted
-# again or the obstacle changes.
+# again or the obstacle changes; it is found, key and, for tcg, the obstacle.
 choose_accelerator() {
-	local answer=$KIT/accelerator obstacle key known='' found='' lock
+	local answer=$KIT/accelerator obstacle key known='' found='' why='' lock
 	if [[ -n $icount ]]; then
 		accelerator=(-accel "tcg,thread=single" -icount "shift=0,sleep=off")
+		[[ -z $plugin ]] || accelerator+=(-plugin "$plugin")
 		return
 	fi
+	accelerator=(-accel "tcg,thread=multi")
+	[[ $accel != tcg ]] || return 0
 
 	obstacle=$(kvm_obstacle)
 	key="$(</proc/sys/kernel/random/boot_id) ${obstacle:-/dev/kvm}"
 	exec {lock}>"$answer.lock"
 	flock "$lock"
-	[[ ! -f $answer ]] || { read -r found && read -r known; } <"$answer" || :
+	[[ ! -f $answer ]] || { read -r found && read -r known && read -r why; } <"$answer" || :
 	if [[ $known != "$key" ]]; then
 		if [[ -n $obstacle ]]; then
 			found=tcg
@@ -54,10 +57,15 @@ choose_accelerator() {
 		fi
 		[[ $found == kvm ]] || printf '%s: KVM is not used, guests are emulated: %s\n' \
 			"$PROG" "$obstacle" >&2
-		printf '%s\n' "$found" "$key" >"$answer"
+		why=$obstacle
+		printf '%s\n' "$found" "$key" "$why" >"$answer"
 	fi
 	exec {lock}>&-
 
-	accelerator=(-accel kvm)
-	[[ $found == kvm ]] || accelerator=(-accel "tcg,thread=multi")
+	if [[ $found == kvm ]]; then
+		accelerator=(-accel kvm)
+	else
+		accelerator=(-accel "tcg,thread=multi")
+		[[ $accel != kvm ]] || die "--accel kvm: ${why:-a guest did not boot with it}"
+	fi
 }

@@ -29,6 +29,9 @@ error, the kernel's console to a log in build/log/.
                        nodes without CPU
   --icount             count instructions instead of time: one CPU, emulated,
                        a nanosecond of the guest is one instruction
+  --accel kvm|tcg      run the guest with KVM or fail; or emulate it, also where KVM
+                       works (KVM where it runs a guest)
+  --plugin FILE[,K=V]  with --icount: a TCG plugin for QEMU, and its arguments
   --disk SIZE|FILE     an NVMe disk, /dev/nvme0n1: an empty one, or a copy of
                        FILE, whose name has a slash in it; ends with the guest
   --append ARGS        more kernel command line (repeatable)
@@ -110,7 +113,7 @@ parse_options() {
 	local option value
 	kernel=stock cpus='' mem_mib='' cpu_model=max node_count=0 node_mib=() icount=''
 	disk_mib='' disk_image='' append=() add=() time_limit='' module='' params=() load_module=1
-	interactive='' log_copy=''
+	interactive='' log_copy='' plugin='' accel=''
 
 	while (($#)); do
 		option=$1
@@ -128,7 +131,7 @@ parse_options() {
 			set -- "${option%%=*}" "${option#*=}" "$@"
 			;;
 		--kernel | --cpus | --mem | --cpu | --nodes | --disk | --append | --add | \
-			--time-limit | --module | --param | --log)
+			--time-limit | --module | --param | --log | --plugin | --accel)
 			[[ -n ${1:-} ]] || die "$option needs a value: see qemu/run --help"
 			value=$1
 			shift
@@ -162,6 +165,11 @@ set_option() {
 		params+=("$2")
 		;;
 	--log) log_copy=$2 ;;
+	--plugin) plugin=$2 ;;
+	--accel)
+		[[ $2 == kvm || $2 == tcg ]] || die "--accel $2: write kvm or tcg"
+		accel=$2
+		;;
 	esac
 }
 
@@ -178,6 +186,8 @@ check_options() {
 	fi
 	[[ -z $icount || ${cpus:-1} == 1 ]] ||
 		die "--icount counts the instructions of one CPU: leave --cpus out"
+	[[ -z $icount || $accel != kvm ]] || die "--icount counts what is emulated: leave --accel out"
+	[[ -z $plugin || -n $icount ]] || die "--plugin counts what --icount makes countable: give both"
 	[[ -z $mem_mib ]] || ((!${#node_mib[@]})) ||
 		die "--mem beside sizes in --nodes: the sizes are the memory, leave --mem out"
 	[[ -n $load_module || -z $module ]] || die "--module and --no-module: give one of them"

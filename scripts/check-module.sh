@@ -13,7 +13,8 @@ lint_module() {
 
 # rustfmt follows `mod` from the root, with and without #[path].
 rustfmt_module() {
-	scripts/in-kit rustfmt --check --config-path "$1/source/.rustfmt.toml" rust_hugetlb.rs
+	scripts/in-kit rustfmt --check --config-path "$1/source/.rustfmt.toml" rust_hugetlb.rs \
+		tests/kunit/rust_hugetlb_kunit.rs
 }
 
 # Out of tree the kernel has no rustdoc target: give rustdoc the flags with which
