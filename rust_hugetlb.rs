@@ -17,6 +17,7 @@
 //! ├── pool, limbo       its free and its pinned pages    │
 //! ├── files, patrol     its open files, broken pages     │
 //! ├── scrubber          clears free pages                │
+//! ├── oom               gives them up                    │
 //! ├── explain           why a pool does not grow         │
 //! ├── demote, promote   pages of another size            │
 //! ├── task              what the current task may use    │
@@ -60,6 +61,8 @@ mod knobs;
 mod limbo;
 #[path = "src/mm/mod.rs"]
 mod mm;
+#[path = "src/oom.rs"]
+mod oom;
 #[path = "src/patrol.rs"]
 mod patrol;
 #[path = "src/policy/mod.rs"]

@@ -18,6 +18,7 @@ use crate::{
         page::{FilePage, FreePage, PinnedPage},
         private_page::PrivatePage,
     },
+    oom::Oom,
     patrol::{Beat, Notes, Patrol},
     policy::{
         count::PageCount, growth::Growth, node::NodeId, placement::Placement, pool::Claim,
@@ -32,6 +33,7 @@ pub(crate) struct Hstate {
     size: HugeSize,
     /// First, as dropping it waits for what uses the others.
     patrol: Patrol,
+    _oom: Oom,
     files: Arc<Files>,
     pool: Arc<Pool>,
     limbo: Arc<Limbo>,
@@ -56,6 +58,7 @@ impl Hstate {
         let this = Self {
             size,
             patrol: Patrol::new(beat)?,
+            _oom: Oom::new(pool.clone())?,
             files,
             pool,
             limbo,

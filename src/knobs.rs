@@ -43,6 +43,7 @@ enum Knob {
     FaultsCleared,
     FaultsFoundZero,
     ScrubPercent,
+    OomFloor,
 }
 
 /// A file's name, mode and meaning.
@@ -54,7 +55,7 @@ const READ_ONLY: u16 = 0o444;
 const ROOT_ONLY: u16 = 0o400;
 
 /// The files of a size.
-const GLOBAL: [Row; 14] = [
+const GLOBAL: [Row; 15] = [
     (c_str!("nr_hugepages"), READ_WRITE, Knob::Nr),
     (
         c_str!("nr_hugepages_mempolicy"),
@@ -79,6 +80,7 @@ const GLOBAL: [Row; 14] = [
         Knob::FaultsFoundZero,
     ),
     (c_str!("scrub_percent"), READ_WRITE, Knob::ScrubPercent),
+    (c_str!("oom_floor"), READ_WRITE, Knob::OomFloor),
     (c_str!("explain"), ROOT_ONLY, Knob::Explain),
     (c_str!("can_grow"), ROOT_ONLY, Knob::CanGrow),
 ];
@@ -130,6 +132,10 @@ impl Attribute for HstateFile {
             Knob::FaultsCleared => PageCount::new(pool.touches().cleared()),
             Knob::FaultsFoundZero => PageCount::new(pool.touches().found_zero()),
             Knob::ScrubPercent => PageCount::new(pool.scrub_share().get()),
+            Knob::OomFloor => match pool.oom_floor() {
+                PageCount::MAX => return writeln!(out, "max"),
+                floor => floor,
+            },
             Knob::Explain => return self.hstate.explain().explain(self.node, out),
             Knob::CanGrow => return self.hstate.explain().can_grow(self.node, out),
         };
@@ -137,7 +143,11 @@ impl Attribute for HstateFile {
     }
 
     fn store(&self, input: &Input<'_>) -> Result {
-        let number = input.parse(10)?;
+        let number = if matches!(self.knob, Knob::OomFloor) && input.is(c_str!("max")) {
+            usize::MAX
+        } else {
+            input.parse(10)?
+        };
         let count = PageCount::new(number);
         match self.knob {
             Knob::Nr | Knob::NrMempolicy => {
@@ -145,6 +155,7 @@ impl Attribute for HstateFile {
                 self.hstate.explain().complain(&growth);
             }
             Knob::Overcommit => self.hstate.pool().set_overcommit(count),
+            Knob::OomFloor => self.hstate.pool().set_oom_floor(count),
             Knob::ScrubPercent => {
                 let share = Percent::new(number).ok_or(EINVAL)?;
                 self.hstate.pool().set_scrub_share(share);

@@ -65,6 +65,8 @@ pub(crate) struct Inner {
     pub(crate) resize: Option<Resize>,
     /// How much of a CPU's time may be spent on clearing the pages of a node.
     pub(crate) scrub_share: Percent,
+    /// How many pages stay when memory runs out.
+    pub(crate) oom_floor: PageCount,
     /// A node that has a page to clear and had none, since somebody looked here last.
     dirtied: Option<NodeId>,
 }
@@ -162,6 +164,16 @@ impl Pool {
     pub(crate) fn set_scrub_share(&self, share: Percent) {
         self.inner.lock().scrub_share = share;
         self.scrub();
+    }
+
+    /// How many pages stay when memory runs out: [`PageCount::MAX`] if all do.
+    pub(crate) fn oom_floor(&self) -> PageCount {
+        self.inner.lock().oom_floor
+    }
+
+    /// Sets that.
+    pub(crate) fn set_oom_floor(&self, floor: PageCount) {
+        self.inner.lock().oom_floor = floor;
     }
 
     /// Pages may have become free that are not known to be zero.
@@ -379,6 +391,7 @@ impl Inner {
             free,
             resize: None,
             scrub_share: Percent::DEFAULT,
+            oom_floor: PageCount::MAX,
             dirtied: None,
         })
     }

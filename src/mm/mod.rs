@@ -27,6 +27,7 @@ pub(crate) mod list;
 pub(crate) mod loan;
 pub(crate) mod memory_map;
 pub(crate) mod node;
+pub(crate) mod oom_notifier;
 pub(crate) mod page;
 pub(crate) mod page_map;
 pub(crate) mod private_page;

@@ -104,6 +104,12 @@ impl fmt::Write for Output<'_> {
 pub(crate) struct Input<'a>(&'a c_char);
 
 impl Input<'_> {
+    /// Whether it is that word, with or without an end of the line (`sysfs_streq`).
+    pub(crate) fn is(&self, word: &CStr) -> bool {
+        // SAFETY: By the type invariant; both end with a NUL.
+        unsafe { bindings::sysfs_streq(self.0, word.as_char_ptr()) }
+    }
+
     /// As an `unsigned long`: `kstrtoul` to a base. EINVAL and ERANGE as it says.
     pub(crate) fn parse(&self, base: u32) -> Result<usize> {
         let mut value: u64 = 0;

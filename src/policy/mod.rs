@@ -17,6 +17,7 @@ pub mod demote;
 pub mod frame;
 pub mod growth;
 pub mod node;
+pub mod oom;
 pub mod placement;
 pub mod pool;
 pub mod private;

@@ -3,7 +3,8 @@
 //! Tests of the module's policy.
 //!
 //! - `count`, `node`, `size`, `range` and `bytes`, `regions`, `placement`, `pool`, `resize`, `reserve`,
-//!   `private`, `coverage`, `frame`, `survey`, `growth`, `convert` (demote and promote), `scrub`: the
+//!   `private`, `coverage`, `frame`, `survey`, `growth`, `convert` (demote and promote), `scrub`,
+//!   `oom`: the
 //!   edges of each file, as tables.
 //! - `random`: random sequences of operations, against `model`, which follows mm/hugetlb.c; `files`:
 //!   the same for files and what they are charged, `private_lives`, against `private_model`, for
@@ -39,6 +40,7 @@ mod job;
 mod machine;
 mod model;
 mod node;
+mod oom;
 mod placement;
 mod pool;
 mod private;

@@ -15,13 +15,14 @@ use crate::pair::Pair;
 use crate::text::{Text, ODD, VAST};
 
 /// The module's own files, which hugetlb has not: of the whole pool, and of a node.
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
     "pinned_hugepages",
     "poisoned_hugepages",
     "zeroed_hugepages",
     "faults_cleared",
     "faults_found_zero",
     "scrub_percent",
+    "oom_floor",
     "explain",
     "can_grow",
     "promote",

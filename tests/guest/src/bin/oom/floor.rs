@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `oom_floor`, and what stays above it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use guest::map::Map;
+use guest::pool::{write_once, Counts, Resized, HUGETLB, OURS};
+use guest::{check, refused, same, Check};
+
+use crate::hog::{huge_pages, takes, End};
+
+/// More than a guest of 2 GiB can spare twice.
+const PAGES: u64 = 400;
+const PART: usize = 8;
+
+fn path() -> String {
+    OURS.file("oom_floor")
+}
+
+/// A floor, and none again in the end.
+struct Floor;
+
+impl Floor {
+    fn of(count: u64) -> Check<Self> {
+        write_once(&path(), count.to_string().as_bytes())?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Floor {
+    fn drop(&mut self) {
+        let _ = write_once(&path(), b"max");
+    }
+}
+
+pub fn modes() -> Check {
+    let mode = fs::metadata(path())?.permissions().mode() & 0o7777;
+    same!(mode, 0o644, "mode");
+    same!(
+        fs::read_to_string(path())?,
+        "max\n",
+        "oom_floor when the module was just loaded"
+    );
+    Ok(())
+}
+
+pub fn floors_are_parsed() -> Check {
+    let _floor = Floor::of(7)?;
+    for (text, errno) in [
+        ("18446744073709551616", libc::ERANGE),
+        ("-1", libc::EINVAL),
+        ("1.5", libc::EINVAL),
+        ("maximum", libc::EINVAL),
+        ("ma", libc::EINVAL),
+        ("max max", libc::EINVAL),
+        ("\n", libc::EINVAL),
+        ("", libc::EINVAL),
+    ] {
+        if !text.is_empty() {
+            refused!(
+                write_once(&path(), text.as_bytes()),
+                errno,
+                "writing {text:?}"
+            );
+        }
+        same!(fs::read_to_string(path())?, "7\n", "after writing {text:?}");
+    }
+    for (text, read) in [
+        ("0", "0\n"),
+        ("099\n", "99\n"),
+        ("max\n", "max\n"),
+        ("18446744073709551614", "18446744073709551614\n"),
+        ("18446744073709551615", "max\n"),
+        ("1", "1\n"),
+        ("max", "max\n"),
+    ] {
+        same!(
+            write_once(&path(), text.as_bytes()),
+            Ok(text.len()),
+            "writing {text:?}"
+        );
+        same!(fs::read_to_string(path())?, read, "after writing {text:?}");
+    }
+    Ok(())
+}
+
+/// The counters of both pools after somebody wanted all memory, also what the pools and the kernel have.
+fn after_taking_all() -> Check<[Counts; 2]> {
+    same!(
+        takes(huge_pages("MemTotal")?)?,
+        End::Killed,
+        "who takes all there is"
+    );
+    Ok([OURS.counts()?, HUGETLB.counts()?])
+}
+
+pub fn nothing_goes_unless_allowed() -> Check {
+    let _ours = Resized::ours(PAGES / 2)?;
+    let _hugetlbs = Resized::of(HUGETLB, PAGES / 2)?;
+    let before = [OURS.counts()?, HUGETLB.counts()?];
+    same!(after_taking_all()?, before, "both pools");
+    Ok(())
+}
+
+pub fn who_needs_memory_lives_on() -> Check {
+    let _pool = Resized::ours(PAGES)?;
+    let wanted = huge_pages("MemAvailable")? + PAGES as usize / 2;
+    same!(takes(wanted)?, End::Killed, "without a floor");
+    same!(OURS.nr()?, PAGES, "nr_hugepages then");
+    let _floor = Floor::of(PART as u64)?;
+    same!(takes(wanted)?, End::GotAll, "with one");
+    let left = OURS.counts()?;
+    check!(
+        (PART as u64..PAGES - 1).contains(&left.nr) && left.nr == left.free,
+        "what it lived on came from elsewhere: {left:?}"
+    );
+    Ok(())
+}
+
+pub fn pages_go_down_to_the_floor() -> Check {
+    let _pool = Resized::ours(PAGES)?;
+    let _floor = Floor::of(37)?;
+    let [ours, _] = after_taking_all()?;
+    same!(ours.row(), (37, 37, 0), "nr, free and surplus");
+    let on_nodes: u64 = ours.nodes.iter().map(|node| node.nr).sum();
+    same!(on_nodes, 37, "the nodes' nr_hugepages");
+    // Nothing keeps it from growing again.
+    OURS.reach(PAGES)
+}
+
+pub fn promised_and_used_pages_stay() -> Check {
+    let _pool = Resized::ours(PAGES)?;
+    let used = Map::of_new_file(PART)?;
+    (0..PART).for_each(|page| used.fill(page, 1 + page as u64));
+    let promised = Map::of_new_file(PART)?;
+    let _floor = Floor::of(0)?;
+    let [ours, _] = after_taking_all()?;
+    let parts = PART as u64;
+    same!(
+        (ours.row(), ours.resv),
+        ((2 * parts, parts, 0), parts),
+        "nr, free and surplus; resv"
+    );
+    (0..PART).try_for_each(|page| used.holds(page, 1 + page as u64))?;
+    for page in 0..PART {
+        promised.unmarked(page)?;
+        promised.mark(page, 9);
+    }
+    Ok(())
+}

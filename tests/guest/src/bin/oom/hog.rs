@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A process that takes memory, and is the first to be killed for it.
+
+use std::fs;
+
+use guest::child::fork;
+use guest::map::Map;
+use guest::memory::{meminfo, BASE_PAGE};
+use guest::{same, Check, HUGE};
+
+/// How it ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    GotAll,
+    Killed,
+}
+
+/// A line of /proc/meminfo, in units of a huge page.
+pub fn huge_pages(name: &str) -> Check<usize> {
+    Ok(meminfo(name)? as usize * 1024 / HUGE)
+}
+
+/// Has a process write to so much memory, in units of a huge page.
+pub fn takes(pages: usize) -> Check<End> {
+    let mut hog = fork(|link| {
+        fs::write("/proc/self/oom_score_adj", "1000")?;
+        let map = Map::anonymous(pages)?;
+        // What is left in large pieces goes fast that way.
+        map.advise(libc::MADV_HUGEPAGE)?;
+        for offset in (0..map.bytes()).step_by(BASE_PAGE as usize) {
+            map.write(offset, 1);
+        }
+        link.send(pages as u64)
+    })?;
+    match hog.wait()? {
+        0 => {
+            same!(hog.link.number()?, pages as u64, "pages it got");
+            Ok(End::GotAll)
+        }
+        status => {
+            same!(
+                status,
+                libc::SIGKILL,
+                "wait status of one that takes memory"
+            );
+            Ok(End::Killed)
+        }
+    }
+}
