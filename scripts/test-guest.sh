@@ -151,14 +151,14 @@ differential() {
 	((status == 0)) || wrong "$where: qemu/run ended with $status: see $log.ktap and $log.kernel"
 }
 
-# stress RELEASE SECONDS: everything at once.
-stress() {
-	local release=$1 seconds=$2 status=0
-	local where="kernel $1, $2 s of everything at once" log=$out/$1-stress
-	step "stress tests: $where"
-	qemu/run --kernel "$release" --nodes 2 --mem 2G --time-limit "$((600 + 2 * seconds))" \
+# for_long RELEASE NAME SECONDS PROGRAM: a guest program that runs for about so long, with its options.
+for_long() {
+	local release=$1 name=$2 seconds=$3 program=$4 status=0
+	local where="kernel $release, $program" log=$out/$release-$name
+	step "$name: $where"
+	qemu/run --kernel "$release" --nodes 2 --mem 2G --time-limit "$((900 + 2 * seconds))" \
 		--log "$log.kernel" --add build/user/tests:/tests --add scripts/guest-programs.sh:/guest-programs.sh \
-		-- /guest-programs.sh "stress --seconds $seconds" </dev/null >"$log.ktap" || status=$?
+		-- /guest-programs.sh "$program" </dev/null >"$log.ktap" || status=$?
 	count_ktap "$where" "$log.ktap"
 	((status == 0)) || wrong "$where: qemu/run ended with $status: see $log.ktap and $log.kernel"
 }

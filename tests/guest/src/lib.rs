@@ -11,6 +11,7 @@
 pub mod access;
 pub mod beside;
 pub mod bus;
+pub mod cgroup;
 pub mod check;
 pub mod child;
 pub mod device;

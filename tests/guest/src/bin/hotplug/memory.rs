@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use guest::map::Map;
-use guest::memory::{frame_of, BASE_PAGE};
+use guest::memory::{frame_of, shrink_caches, BASE_PAGE};
 use guest::pool::{memory_nodes, write_once, Resized, OURS};
 use guest::{check, poll, same, Check, Errno, Fail, HUGE};
 
-const PAGES: usize = 128;
+/// So many that some blocks have nothing else in them: what the kernel has in one keeps it online.
+const PAGES: usize = 400;
 
 /// A memory block that is put online again, should it be offline.
 #[derive(Debug)]
@@ -95,6 +96,7 @@ fn with_block_gone(act: impl FnOnce(&Block) -> Check) -> Check {
     let blocks = blocks_of(&map)?;
     drop(map);
     OURS.settles_at_free(PAGES as u64)?;
+    shrink_caches()?;
     for node in memory_nodes()? {
         OURS.set_node(node, 0)?;
     }

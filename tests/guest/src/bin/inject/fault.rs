@@ -39,15 +39,30 @@ impl Fault {
         Ok(())
     }
 
-    /// Does `call` with its allocation `number` failing. Whether it had so many.
-    fn during<T>(&self, number: usize, call: impl FnOnce() -> T) -> Check<(T, bool)> {
-        self.set(number)?;
+    /// How many allocations `call` makes, which must succeed.
+    pub fn count<T>(&self, call: impl FnOnce() -> Result<T, Errno>) -> Check<usize> {
+        const MANY: usize = 1 << 30;
+        self.set(MANY)?;
         let result = call();
+        let left = self.left()?;
+        self.set(0)?;
+        result?;
+        Ok(MANY - left)
+    }
+
+    fn left(&self) -> Check<usize> {
         let mut text = [0; 16];
         let read = self.0.read_at(&mut text, 0)?;
+        Ok(std::str::from_utf8(&text[..read])?.trim_end().parse()?)
+    }
+
+    /// Does `call` with its allocation `number` failing. Whether it had so many.
+    pub fn during<T>(&self, number: usize, call: impl FnOnce() -> T) -> Check<(T, bool)> {
+        self.set(number)?;
+        let result = call();
+        let left = self.left()?;
         self.set(0)?;
-        let left = std::str::from_utf8(&text[..read])?.trim_end();
-        Ok((result, left == "0"))
+        Ok((result, left == 0))
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod call;
 mod fault;
+mod module;
 mod operator;
 
 use std::process::ExitCode;
@@ -31,5 +32,6 @@ fn main() -> ExitCode {
         operator::resize_by_policy,
         operator::overcommit,
         operator::explain,
+        module::insmod,
     ])
 }

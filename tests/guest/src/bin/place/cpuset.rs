@@ -2,65 +2,36 @@
 
 //! A task whose cpuset lets it use some nodes only.
 
-use std::ffi::CString;
-use std::fs;
-
 use guest::beside::beside;
+use guest::cgroup::Group;
 use guest::kind::beside_both;
 use guest::numa::{nodes_of, numa_maps};
 use guest::policy::Policy;
 use guest::pool::memory_nodes;
-use guest::{call, same, word, Check, HUGE};
-
-const MOUNT: &str = "/tmp/cgroup";
-const GROUP: &str = "/tmp/cgroup/guest-test";
+use guest::{same, word, Check, HUGE};
 
 /// This task in a cgroup with a cpuset, until this is dropped.
 #[must_use]
-struct Cpuset(());
+struct Cpuset(Group);
 
 impl Cpuset {
     /// Confines this task to the memory of `node`.
     fn of(node: usize) -> Check<Self> {
-        fs::create_dir_all(MOUNT)?;
-        let target = CString::new(MOUNT)?;
-        // SAFETY: All are C strings, and cgroup2 needs no data.
-        call(unsafe {
-            libc::mount(
-                c"cgroup".as_ptr(),
-                target.as_ptr(),
-                c"cgroup2".as_ptr(),
-                0,
-                std::ptr::null(),
-            )
-        })?;
-        // From here on there is something to undo.
-        let this = Self(());
-        fs::write(format!("{MOUNT}/cgroup.subtree_control"), "+cpuset")?;
-        fs::create_dir(GROUP)?;
-        fs::write(format!("{GROUP}/cpuset.mems"), node.to_string())?;
-        fs::write(format!("{GROUP}/cgroup.procs"), "0")?;
+        let this = Self(Group::new("cpuset")?);
+        this.move_to(node)?;
+        this.0.enter()?;
         Ok(this)
     }
-}
 
-impl Cpuset {
     /// Confines it to the memory of another node.
     fn move_to(&self, node: usize) -> Check {
-        Ok(fs::write(format!("{GROUP}/cpuset.mems"), node.to_string())?)
+        self.0.set("cpuset.mems", &node.to_string())
     }
 }
 
 impl Drop for Cpuset {
     fn drop(&mut self) {
-        // What fails here fails the next test that wants a cpuset.
-        let _ = fs::write(format!("{MOUNT}/cgroup.procs"), "0");
-        let _ = fs::remove_dir(GROUP);
-        let _ = fs::write(format!("{MOUNT}/cgroup.subtree_control"), "-cpuset");
-        if let Ok(target) = CString::new(MOUNT) {
-            // SAFETY: It is a C string.
-            unsafe { libc::umount(target.as_ptr()) };
-        }
+        let _ = self.0.leave();
     }
 }
 

@@ -41,6 +41,8 @@ figures! {
     Forks "forks",
     ForksFailed "forks refused (ENOMEM)",
     Kills "processes killed",
+    GroupKills "killed by a memory limit",
+    OomKills "killed for want of memory",
     Moves "mremap",
     Punches "holes punched",
     Preallocations "preallocations",

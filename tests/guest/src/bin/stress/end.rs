@@ -5,7 +5,7 @@
 use std::fs;
 
 use guest::memory::{free_kib, meminfo};
-use guest::pool::{Pool, OURS};
+use guest::pool::{write_once, Pool, OURS};
 use guest::{check, poll, same, Check};
 
 /// Less than one huge page may be missing.
@@ -32,6 +32,10 @@ pub fn everything_is_back(pool: Pool) -> Check {
         (nr, nr, 0, 0),
         "nr, free, resv, surplus after writing {nr}"
     );
+    if pool.is_ours() {
+        write_once(&pool.file("scrub_percent"), b"10")?;
+        write_once(&pool.file("oom_floor"), b"max")?;
+    }
     pool.set(0)?;
     let counts = pool.counts()?;
     same!(

@@ -16,6 +16,7 @@ mod child;
 mod common;
 mod crowd;
 mod end;
+mod hog;
 mod operator;
 mod options;
 mod pins;

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use fastrand::Rng;
-use guest::pool::{memory_nodes, Counts};
+use guest::pool::{memory_nodes, write_once, Counts, Pool};
 use guest::{check, poll, same, Check};
 
 use crate::arena::{Arena, Figure};
@@ -23,13 +23,15 @@ pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
     let nodes = memory_nodes()?;
     let mut random = Rng::with_seed(options.seed);
     while !arena.is_over() {
-        match random.u32(..12) {
+        match random.u32(..14) {
             0 | 1 => pool.set(random.u64(..MOST))?,
             2 => {
                 let node = nodes[random.usize(..nodes.len())];
                 pool.set_node(node, random.u64(..MOST / nodes.len() as u64))?;
             }
             3 => pool.set_overcommit(random.u64(..=OVERCOMMIT))?,
+            4 if pool.is_ours() => write(pool, "scrub_percent", &random.u64(..=100).to_string())?,
+            5 if pool.is_ours() => write(pool, "oom_floor", &random.u64(..MOST).to_string())?,
             _ => {
                 sample(backend, arena)?;
                 continue;
@@ -47,6 +49,15 @@ pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
         |stayed| *stayed,
     )
     .map(drop)
+}
+
+fn write(pool: Pool, name: &str, text: &str) -> Check {
+    same!(
+        write_once(&pool.file(name), text.as_bytes()),
+        Ok(text.len()),
+        "writing {text} to {name}"
+    );
+    Ok(())
 }
 
 /// Reads all counters, three times: what did not change meanwhile was true at one moment. Whether

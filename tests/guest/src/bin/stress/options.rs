@@ -37,6 +37,8 @@ pub struct Options {
     /// In each process.
     pub threads: usize,
     pub backends: Vec<Backend>,
+    /// All memory is used up now and then.
+    pub pressure: bool,
     /// Makes one mistake on purpose: see --help.
     pub forge: bool,
 }
@@ -73,6 +75,12 @@ impl Options {
                     .help("Which pool"),
             )
             .arg(
+                Arg::new("pressure")
+                    .long("pressure")
+                    .action(ArgAction::SetTrue)
+                    .help("Use up all memory now and then: somebody is killed for it"),
+            )
+            .arg(
                 Arg::new("forge")
                     .long("forge")
                     .action(ArgAction::SetTrue)
@@ -103,6 +111,7 @@ impl Options {
                 Some("both") => vec![ORACLE, MODULE],
                 _ => vec![MODULE],
             },
+            pressure: matches.get_flag("pressure"),
             forge: matches.get_flag("forge"),
         }
     }

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs a sequence in processes of its own, and looks at what they left.
+
+use std::fs;
+
+use guest::child::fork;
+use guest::memory::{all_is_back, settled_free_kib};
+use guest::pool::{write_once, Resized, OURS, OURS_1G};
+use guest::{access, call, poll, same, Check, Fail};
+
+use crate::calls::CALLS;
+use crate::coverage::{Coverage, Reached};
+use crate::sequence::Sequence;
+use crate::state::State;
+
+/// Pages in the pool when a sequence begins.
+const PAGES: u64 = 12;
+/// Seconds after which a process hangs.
+const LIMIT: u32 = 300;
+
+pub struct Judge {
+    coverage: Option<Coverage>,
+    _pool: Resized,
+    /// With no page in the pool.
+    free_kib: Option<u64>,
+    /// What the kernel said of its own state when it began.
+    tainted: String,
+    sequences: u64,
+    calls: u64,
+    died: u64,
+}
+
+impl Judge {
+    pub fn new(coverage: Option<Coverage>) -> Check<Self> {
+        // Those whose parents are gone come to this process.
+        // SAFETY: Numbers.
+        call(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })?;
+        Ok(Self {
+            coverage,
+            free_kib: None,
+            _pool: Resized::ours(PAGES)?,
+            tainted: tainted()?,
+            sequences: 0,
+            calls: 0,
+            died: 0,
+        })
+    }
+
+    /// From now on all memory is to come back.
+    pub fn weigh(&mut self) -> Check {
+        OURS.set(0)?;
+        self.free_kib = Some(settled_free_kib()?);
+        OURS.reach(PAGES)
+    }
+
+    /// Runs it: what it reached, if that is known.
+    pub fn run(&mut self, sequence: &Sequence) -> Check<Option<Reached>> {
+        self.verdict(sequence)
+            .map_err(|Fail(why)| Fail(format!("{why}; after {sequence}")))
+    }
+
+    fn verdict(&mut self, sequence: &Sequence) -> Check<Option<Reached>> {
+        let mut first = fork(|_| {
+            // SAFETY: Numbers.
+            unsafe {
+                libc::setpgid(0, 0);
+                libc::alarm(LIMIT);
+            }
+            access::catch()?;
+            access::catch_unmapped()?;
+            if let Some(coverage) = &self.coverage {
+                coverage.begin()?;
+            }
+            let mut state = State::new();
+            for call in &sequence.0 {
+                CALLS[call.number].1(&mut state, call.arguments);
+            }
+            Ok(())
+        })?;
+        let status = first.wait()?;
+        // SAFETY: The group has its number from the first process, which nobody else can have got: it
+        // was this one's child until now.
+        unsafe { libc::kill(-first.pid(), libc::SIGKILL) };
+        let hung = [status].into_iter().chain(reap()).any(is_alarm);
+        same!(hung, false, "whether a process hung");
+        self.sequences += 1;
+        self.calls += sequence.0.len() as u64;
+        self.died += u64::from(status != 0);
+        same!(tainted()?, self.tainted, "/proc/sys/kernel/tainted");
+        self.restore()?;
+        Ok(self.coverage.as_ref().map(Coverage::reached))
+    }
+
+    /// Waits until nobody has a page, and gives the pools the pages and limits that they had.
+    fn restore(&self) -> Check {
+        poll::until(
+            "resv, surplus and used pages of 2 MiB and of 1 GiB with nobody there",
+            || {
+                let (ours, large) = (OURS.counts()?, OURS_1G.counts()?);
+                let used = ours.nr - ours.free;
+                Ok([used, ours.resv, ours.surplus, large.nr, large.resv])
+            },
+            |seen| *seen == [0; 5],
+        )?;
+        if OURS.overcommit()? != 0 {
+            OURS.set_overcommit(0)?;
+        }
+        if OURS_1G.overcommit()? != 0 {
+            OURS_1G.set_overcommit(0)?;
+        }
+        if OURS.nr()? != PAGES {
+            OURS.reach(PAGES)?;
+        }
+        write_once(&OURS.file("oom_floor"), b"max")?;
+        Ok(())
+    }
+
+    pub fn tell(&self) {
+        println!(
+            "# sequences: {}, calls: {}, first processes that died: {}",
+            self.sequences, self.calls, self.died
+        );
+    }
+
+    /// Fails unless all memory is back.
+    pub fn finish(self) -> Check {
+        OURS.set(0)?;
+        write_once(&OURS.file("scrub_percent"), b"10")?;
+        match self.free_kib {
+            Some(before) => all_is_back(before, settled_free_kib()?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Waits for all processes that are left: how they ended.
+fn reap() -> Vec<i32> {
+    let mut ended = Vec::new();
+    let mut status = 0;
+    // SAFETY: There is room for the status.
+    while unsafe { libc::waitpid(-1, &mut status, 0) } > 0 {
+        ended.push(status);
+    }
+    ended
+}
+
+fn is_alarm(status: i32) -> bool {
+    libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGALRM
+}
+
+fn tainted() -> Check<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/tainted")?)
+}
