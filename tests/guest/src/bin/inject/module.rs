@@ -13,7 +13,7 @@ use crate::fault::{Fault, NO_MEMORY};
 
 /// How many of its allocations fail, one in each load, unless the environment says so: a load takes
 /// seconds on a kernel that is slow to free what it is told to.
-const LOADS: usize = 24;
+const LOADS: usize = 12;
 
 /// Loads it with an allocation failing; whether it had so many.
 fn load_without(fault: &Fault, number: usize) -> Check<(bool, bool)> {
