@@ -5,7 +5,8 @@
 //!
 //! Called with the kernel's `oom_lock` held, by a task that got no memory: no lock may be taken here
 //! under which anybody allocates, which leaves the pool's spin lock. (A page that is being cleared just
-//! then is waited for: the scrubber does not allocate.)
+//! then is waited for: the scrubber does not allocate.) Only pages of nodes that the task may use are
+//! given up: with others it would be where it was. A policy of one of its mappings is not known here.
 
 use kernel::{
     new_spinlock,
@@ -18,7 +19,7 @@ use crate::{
     mm::oom_notifier::{LastResort, OomNotifier},
     policy::{growth::Limit, oom::GiveUp, size::HugeSize},
     pool::Pool,
-    task::memory_nodes,
+    task::usable_nodes,
 };
 
 /// What gives up the pages of one size. Dropping it waits for those that are on their way.
@@ -58,7 +59,7 @@ struct Giver {
 impl LastResort for Giver {
     fn give_up(&self) -> usize {
         let mut give_up = GiveUp::new(self.pool.size());
-        let nodes = memory_nodes();
+        let nodes = usable_nodes();
         let mut given = 0;
         loop {
             let mut inner = self.pool.lock();

@@ -27,13 +27,18 @@ use crate::{
     pool::Pool,
 };
 
-const EVERY_MS: u32 = 1000;
+/// Seconds from one round to the next.
+const EVERY: u32 = 1;
 
 /// Pages that are looked after in one round.
 const MOST: usize = 64;
 
-/// Rounds in which a page is looked for that is on its way from one place to another.
+/// Seconds in which a page is looked for that is on its way from one place to another.
 const PATIENCE: u32 = 10;
+
+/// Seconds after which all memory is looked at once more for one that was not found: it was on its way
+/// for long, or only looks like one of ours.
+const REST: u32 = 60;
 
 /// What looks after the pages of one size. Dropping it waits for the round under way.
 pub(crate) struct Patrol(Arc<DelayedWork<Beat>>);
@@ -50,18 +55,21 @@ pub(crate) struct Beat {
 
 /// What it knows.
 pub(crate) struct Notes {
-    /// Failures that the pages in `broken` are known from.
-    failures: usize,
-    /// Pages that are still to be found, and in how many rounds they were not.
+    /// Failures that the pages in `broken` are known from; none: memory is to be looked at.
+    failures: Option<usize>,
+    /// Pages that are still to be found, and for how many seconds they were not.
     broken: KVec<(Broken, u32)>,
+    /// Seconds until memory is looked at for those that were given up; 0: there are none.
+    rest: u32,
 }
 
 impl Notes {
     /// Knows of nothing. Sleeps.
     pub(crate) fn new() -> Result<Pin<KBox<Mutex<Self>>>> {
         let notes = Self {
-            failures: 0,
+            failures: Some(0),
             broken: KVec::with_capacity(MOST, GFP_KERNEL)?,
+            rest: 0,
         };
         KBox::pin_init(new_mutex!(notes, "rust_hugetlb::Patrol"), GFP_KERNEL)
     }
@@ -71,26 +79,40 @@ impl Patrol {
     /// Goes the rounds of `beat` from now on. Sleeps.
     pub(crate) fn new(beat: Beat) -> Result<Self> {
         let this = Self(DelayedWork::new(beat)?);
-        this.0.schedule(msecs_to_jiffies(EVERY_MS));
+        this.0.schedule(msecs_to_jiffies(EVERY * 1000));
         Ok(this)
     }
 
     /// Goes a round now. Sleeps.
     pub(crate) fn go(&self) {
-        self.0.go();
+        self.0.go(0);
     }
 }
 
 impl Beat {
-    fn go(&self) {
-        let mut notes = self.notes.lock();
-        let failures = hwpoison::failures();
+    /// A round, so many seconds after the last one.
+    fn go(&self, seconds: u32) {
+        let mut guard = self.notes.lock();
+        let notes = &mut *guard;
+        if notes.rest > 0 {
+            notes.rest = notes.rest.saturating_sub(seconds);
+            if notes.rest == 0 {
+                notes.failures = None;
+            }
+        }
+        let failures = Some(hwpoison::failures());
         if failures != notes.failures && self.search(&mut notes.broken).is_ok() {
             notes.failures = failures;
         }
         notes.broken.retain(|(page, missed)| {
-            *missed += 1;
-            !self.isolate(page) && *missed < PATIENCE
+            if self.isolate(page) {
+                return false;
+            }
+            *missed += seconds;
+            if *missed >= PATIENCE {
+                notes.rest = REST;
+            }
+            *missed < PATIENCE
         });
     }
 
@@ -115,17 +137,22 @@ impl Beat {
     /// Sees to it that nobody gets that page, or goes on using it. Whether it was found, or is ours
     /// no more.
     fn isolate(&self, page: &Broken) -> bool {
-        let is_lost = NodeId::new(page.nid).is_some_and(|node| self.pool.lose(node, page.frame));
-        is_lost
-            || self.files.any(|file| file.isolate(page.frame))
-            || self.limbo.isolate(page.frame)
-            || !self.map.is_still(page)
+        let Some(is_in_use) = self.map.is_in_use(page) else {
+            return true;
+        };
+        // It may have gone on since, or be in nobody's place just now: there is another round.
+        let is_found = if is_in_use {
+            self.files.any(|file| file.isolate(page.frame))
+        } else {
+            NodeId::new(page.nid).is_some_and(|node| self.pool.lose(node, page.frame))
+        };
+        is_found || self.limbo.isolate(page.frame)
     }
 }
 
 impl Deferred for Beat {
     fn run(&self) -> Option<Jiffies> {
-        self.go();
-        Some(msecs_to_jiffies(EVERY_MS))
+        self.go(EVERY);
+        Some(msecs_to_jiffies(EVERY * 1000))
     }
 }

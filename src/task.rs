@@ -36,6 +36,19 @@ pub(crate) fn may_use(nodes: &NodeSet) -> bool {
     nodes.and(&set(task::current().mems_allowed)) == *nodes
 }
 
+/// The nodes that the current task may have memory from: its cpuset's, and of these its memory policy's
+/// if it binds it.
+pub(crate) fn usable_nodes() -> NodeSet {
+    let task = current(None);
+    let bound = task.policy.filter(|policy| policy.mode == Mode::Bind);
+    let nodes = bound.map(|policy| policy.nodes.and(&task.mems_allowed));
+    // As the page allocator: a policy without any such node is none.
+    nodes
+        .filter(|nodes| !nodes.is_empty())
+        .unwrap_or(task.mems_allowed)
+        .and(&memory_nodes())
+}
+
 /// The nodes that have memory.
 pub(crate) fn memory_nodes() -> NodeSet {
     let mut set = NodeSet::EMPTY;

@@ -8,14 +8,7 @@
 use core::ops::Deref;
 
 use kernel::{
-    bindings, c_str, container_of,
-    prelude::*,
-    static_lock_class,
-    sync::{
-        atomic::{Atomic, Relaxed},
-        Arc,
-    },
-    time::Jiffies,
+    bindings, c_str, container_of, prelude::*, static_lock_class, sync::Arc, time::Jiffies,
     types::Opaque,
 };
 
@@ -32,15 +25,18 @@ pub(crate) trait Deferred: Send + Sync + 'static {
 
 /// A `struct delayed_work` around the thing it works on.
 ///
+/// Where the work is to be done near a node, that is a second piece of work: one that is queued from
+/// within itself stays with the CPUs it runs on (`__queue_work`).
+///
 /// # Invariants
 ///
-/// `work` is initialised, and run by [`Self::trampoline`] only.
+/// Both are initialised; `work` is run by [`Self::timeout`] only, and `there` by [`Self::arrive`].
 #[pin_data(PinnedDrop)]
 pub(crate) struct DelayedWork<T: Deferred> {
     #[pin]
     work: Opaque<bindings::delayed_work>,
-    /// It was moved to its node, and is to be done when it is called next.
-    moved: Atomic<bool>,
+    #[pin]
+    there: Opaque<bindings::work_struct>,
     subject: T,
 }
 
@@ -60,7 +56,7 @@ impl<T: Deferred> DelayedWork<T> {
                     unsafe {
                         bindings::init_work_with_key(
                             &raw mut (*slot).work,
-                            Some(Self::trampoline),
+                            Some(Self::timeout),
                             false,
                             c_str!("rust_hugetlb::delayed_work").as_char_ptr(),
                             static_lock_class!().as_ptr(),
@@ -74,7 +70,19 @@ impl<T: Deferred> DelayedWork<T> {
                         );
                     }
                 }),
-                moved: Atomic::new(false),
+                there <- Opaque::ffi_init(|slot: *mut bindings::work_struct| {
+                    // SAFETY: Initialises the slot it is given, as INIT_WORK does; the lock class is
+                    // static.
+                    unsafe {
+                        bindings::init_work_with_key(
+                            slot,
+                            Some(Self::arrive),
+                            false,
+                            c_str!("rust_hugetlb::work_on_node").as_char_ptr(),
+                            static_lock_class!().as_ptr(),
+                        );
+                    }
+                }),
                 subject,
             }),
             GFP_KERNEL,
@@ -94,35 +102,25 @@ impl<T: Deferred> DelayedWork<T> {
         };
     }
 
-    /// Has the work called again on a CPU of its node. False if it was, or has none.
-    fn moves(&self) -> bool {
-        let Some(node) = self
-            .subject
-            .node()
-            .and_then(|node| i32::try_from(node).ok())
-        else {
-            return false;
-        };
-        let is_there = self.moved.load(Relaxed);
-        self.moved.store(!is_there, Relaxed);
-        if !is_there {
-            // SAFETY: As in `schedule`; the queue is an unbound one, as it must be for this. A node
-            // without a CPU is any node to it.
+    /// Does it, and says when again: not before, whoever has scheduled it meanwhile.
+    fn run(&self) {
+        if let Some(delay) = self.subject.run() {
+            // SAFETY: As in `schedule`.
             unsafe {
-                bindings::queue_work_node(
-                    node,
+                bindings::mod_delayed_work_on(
+                    bindings::wq_misc_consts_WORK_CPU_UNBOUND as i32,
                     bindings::system_dfl_wq,
-                    &raw mut (*self.work.get()).work,
+                    self.work.get(),
+                    delay,
                 )
             };
         }
-        !is_there
     }
 
     /// # Safety
     ///
     /// To be called by the workqueue only, with the `work` of a `Self`.
-    unsafe extern "C" fn trampoline(work: *mut bindings::work_struct) {
+    unsafe extern "C" fn timeout(work: *mut bindings::work_struct) {
         // SAFETY: By the type invariant, `work` is in a `delayed_work` in a `Self`, which is alive
         // as its `Drop` waits for us.
         let this = unsafe {
@@ -130,12 +128,24 @@ impl<T: Deferred> DelayedWork<T> {
             let work: *mut Opaque<bindings::delayed_work> = work.cast();
             &*container_of!(work, Self, work)
         };
-        if this.moves() {
+        let node = this.subject.node().map(i32::try_from);
+        let Some(Ok(node)) = node else {
+            this.run();
             return;
-        }
-        if let Some(delay) = this.subject.run() {
-            this.schedule(delay);
-        }
+        };
+        // SAFETY: The work is initialised, and [`Drop`] waits for it; the queue is an unbound one, as
+        // it must be for this. A node without a CPU is any node to it.
+        unsafe { bindings::queue_work_node(node, bindings::system_dfl_wq, this.there.get()) };
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the workqueue only, with the `there` of a `Self`.
+    unsafe extern "C" fn arrive(work: *mut bindings::work_struct) {
+        let work: *mut Opaque<bindings::work_struct> = work.cast();
+        // SAFETY: By the type invariant, `work` is in a `Self`, which is alive as in `timeout`.
+        let this = unsafe { &*container_of!(work, Self, there) };
+        this.run();
     }
 }
 
@@ -150,8 +160,11 @@ impl<T: Deferred> Deref for DelayedWork<T> {
 #[pinned_drop]
 impl<T: Deferred> PinnedDrop for DelayedWork<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: The work is initialised. This waits for a run under way, and keeps it from
-        // queueing itself again.
-        unsafe { bindings::cancel_delayed_work_sync(self.work.get()) };
+        // SAFETY: Both are initialised. This waits for a run under way, and nothing queues the first
+        // one again; so neither does anything the second, which may queue the first in vain.
+        unsafe {
+            bindings::disable_delayed_work_sync(self.work.get());
+            bindings::disable_work_sync(self.there.get());
+        }
     }
 }

@@ -217,14 +217,14 @@ impl MemoryMap {
         Ok(())
     }
 
-    /// Whether such a page may still be there, and ours. Sleeps.
-    pub(crate) fn is_still(&self, page: &Broken) -> bool {
+    /// Whether such a page is in use, if it may still be there, and ours. Sleeps.
+    pub(crate) fn is_in_use(&self, page: &Broken) -> Option<bool> {
         let _stays = self.walk.lock();
-        online(page.frame).is_some_and(|head| {
-            // SAFETY: As in `walk`.
-            let look = unsafe { look(head, page.frame) };
-            Broken::new(&look, page.frame).as_ref() == Some(page)
-        })
+        let head = online(page.frame)?;
+        // SAFETY: As in `walk`.
+        let look = unsafe { look(head, page.frame) };
+        let is_still = Broken::new(&look, page.frame).as_ref() == Some(page);
+        is_still.then_some(look.has_mapping)
     }
 
     /// # Safety

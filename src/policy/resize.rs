@@ -44,6 +44,7 @@ pub enum Step {
         node: NodeId,
     },
     /// Wait until those who help have reported what they got: whether it suffices is not known before.
+    /// They are told that there is nothing more to ask for, until the next step.
     Wait,
     /// There is nothing left to do.
     Done,
@@ -79,6 +80,8 @@ pub struct Resize {
     failed: NodeSet,
     /// Pages that somebody asks for at the moment.
     asked: PageCount,
+    /// Those who help are waited for: they begin nothing new, so that it does not take long.
+    draining: bool,
 }
 
 impl Resize {
@@ -91,6 +94,7 @@ impl Resize {
             phase: Phase::Grow,
             failed: NodeSet::EMPTY,
             asked: PageCount::ZERO,
+            draining: false,
         }
     }
 
@@ -113,11 +117,13 @@ impl Resize {
     where
         N: DerefMut<Target = [Counts]>,
     {
+        self.draining = false;
         if self.phase == Phase::Grow {
             if let Some(ask) = self.ask(pool) {
                 return Step::Alloc(ask);
             }
             if !self.asked.is_zero() {
+                self.draining = true;
                 return Step::Wait;
             }
             self.phase = if self.is_short(pool) {
@@ -146,7 +152,7 @@ impl Resize {
     where
         N: DerefMut<Target = [Counts]>,
     {
-        if self.phase != Phase::Grow {
+        if self.phase != Phase::Grow || self.draining {
             return None;
         }
         // Whoever comes first, so that the nodes' turns are as they are for one alone.

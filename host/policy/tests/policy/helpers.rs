@@ -86,7 +86,12 @@ impl Machine {
                 self.answer(resize, ask);
                 Who::Idle
             }
-            Who::Idle if turn > 0 => resize.ask(&mut self.pool).map_or(Who::Gone, Who::Asking),
+            Who::Idle if turn > 0 => {
+                let ask = resize.ask(&mut self.pool);
+                let is_awaited = matches!(all[0], Who::Waiting { .. });
+                assert!(ask.is_none() || !is_awaited, "{self:?}");
+                ask.map_or(Who::Gone, Who::Asking)
+            }
             Who::Idle => match resize.next(&mut self.pool) {
                 Step::Alloc(ask) => Who::Asking(ask),
                 Step::GiveBack { node } => {

@@ -6,10 +6,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use guest::map::Map;
-use guest::pool::{write_once, Counts, Resized, HUGETLB, OURS};
+use guest::policy::Policy;
+use guest::pool::{memory_nodes, write_once, Counts, Resized, HUGETLB, OURS};
 use guest::{check, refused, same, Check};
 
-use crate::hog::{huge_pages, takes, End};
+use crate::hog::{huge_pages, takes, takes_from, End};
 
 /// Pages of the module's pool.
 const PAGES: u64 = 100;
@@ -156,6 +157,36 @@ pub fn promised_and_used_pages_stay() -> Check {
     for page in 0..PART {
         promised.unmarked(page)?;
         promised.mark(page, 9);
+    }
+    Ok(())
+}
+
+/// Pages of nodes that the process may not use would not help it.
+pub fn pages_of_other_nodes_stay() -> Check {
+    let _pools = scarce()?;
+    let nodes = memory_nodes()?;
+    let (last, others) = (nodes[nodes.len() - 1], &nodes[..nodes.len() - 1]);
+    for node in &nodes {
+        OURS.reach_on(*node, PAGES / 4)?;
+    }
+    let _floor = Floor::of(0)?;
+    let all = huge_pages("MemTotal")?;
+    same!(
+        takes_from(all, &Policy::bind(&[last]))?,
+        End::Killed,
+        "who takes all there is on a node"
+    );
+    same!(
+        OURS.read(Some(last), "nr_hugepages")?,
+        0,
+        "pages of node {last}"
+    );
+    for node in others {
+        same!(
+            OURS.read(Some(*node), "nr_hugepages")?,
+            PAGES / 4,
+            "pages of node {node}"
+        );
     }
     Ok(())
 }

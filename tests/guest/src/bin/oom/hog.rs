@@ -7,6 +7,7 @@ use std::fs;
 use guest::child::fork;
 use guest::map::Map;
 use guest::memory::{meminfo, BASE_PAGE};
+use guest::policy::Policy;
 use guest::{same, Check, HUGE};
 
 /// How it ended.
@@ -23,7 +24,13 @@ pub fn huge_pages(name: &str) -> Check<usize> {
 
 /// Has a process write to so much memory, in units of a huge page.
 pub fn takes(pages: usize) -> Check<End> {
+    takes_from(pages, &Policy::none())
+}
+
+/// The same with a memory policy.
+pub fn takes_from(pages: usize, policy: &Policy) -> Check<End> {
     let mut hog = fork(|link| {
+        let _policy = policy.set()?;
         fs::write("/proc/self/oom_score_adj", "1000")?;
         let map = Map::anonymous(pages)?;
         // What is left in large pieces goes fast that way.

@@ -15,5 +15,6 @@ fn main() -> ExitCode {
         floor::who_needs_memory_lives_on,
         floor::pages_go_down_to_the_floor,
         floor::promised_and_used_pages_stay,
+        floor::pages_of_other_nodes_stay,
     ])
 }
