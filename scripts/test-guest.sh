@@ -95,7 +95,7 @@ guest_tests() {
 	local where="kernel $release, $nodes node(s), $name" log=$out/$release-nodes$nodes-$name
 	shift 3
 	step "guest tests: $where"
-	qemu/run --kernel "$release" --nodes "$nodes" --mem 2G --disk 64M --time-limit 2400 --log "$log.kernel" \
+	qemu/run --kernel "$release" --nodes "$nodes" --mem 2G --disk 64M --time-limit 3600 --log "$log.kernel" \
 		--add build/user/tests:/tests --add scripts/guest-programs.sh:/guest-programs.sh \
 		-- /guest-programs.sh "$@" </dev/null >"$log.ktap" || status=$?
 	count_ktap "$where" "$log.ktap"

@@ -2,12 +2,12 @@
 
 //! Runs a sequence in processes of its own, and looks at what they left.
 
-use std::fs;
+use std::{fs, ptr};
 
 use guest::child::fork;
 use guest::memory::{all_is_back, settled_free_kib};
 use guest::pool::{write_once, Resized, OURS, OURS_1G};
-use guest::{access, call, poll, same, Check, Fail};
+use guest::{access, call, check, poll, same, Check, Fail};
 
 use crate::calls::CALLS;
 use crate::coverage::{Coverage, Reached};
@@ -18,6 +18,8 @@ use crate::state::State;
 const PAGES: u64 = 12;
 /// Seconds after which a process hangs.
 const LIMIT: u32 = 300;
+/// What a process says before its first call.
+const BEGUN: u64 = 1;
 
 pub struct Judge {
     coverage: Option<Coverage>,
@@ -50,7 +52,7 @@ impl Judge {
     /// From now on all memory is to come back.
     pub fn weigh(&mut self) -> Check {
         OURS.set(0)?;
-        self.free_kib = Some(settled_free_kib()?);
+        self.free_kib = Some(free_kib()?);
         OURS.reach(PAGES)
     }
 
@@ -61,17 +63,20 @@ impl Judge {
     }
 
     fn verdict(&mut self, sequence: &Sequence) -> Check<Option<Reached>> {
-        let mut first = fork(|_| {
+        let mut first = fork(|link| {
             // SAFETY: Numbers.
             unsafe {
                 libc::setpgid(0, 0);
                 libc::alarm(LIMIT);
             }
+            // Whoever takes all memory is to be the one that dies for it.
+            fs::write("/proc/self/oom_score_adj", "1000")?;
             access::catch()?;
             access::catch_unmapped()?;
             if let Some(coverage) = &self.coverage {
                 coverage.begin()?;
             }
+            link.send(BEGUN)?;
             let mut state = State::new();
             for call in &sequence.0 {
                 CALLS[call.number].1(&mut state, call.arguments);
@@ -82,8 +87,9 @@ impl Judge {
         // SAFETY: The group has its number from the first process, which nobody else can have got: it
         // was this one's child until now.
         unsafe { libc::kill(-first.pid(), libc::SIGKILL) };
-        let hung = [status].into_iter().chain(reap()).any(is_alarm);
-        same!(hung, false, "whether a process hung");
+        reap();
+        same!(first.link.number()?, BEGUN, "what the first process says");
+        check!(!is_alarm(status), "a process hung");
         self.sequences += 1;
         self.calls += sequence.0.len() as u64;
         self.died += u64::from(status != 0);
@@ -126,23 +132,32 @@ impl Judge {
     /// Fails unless all memory is back.
     pub fn finish(self) -> Check {
         OURS.set(0)?;
-        write_once(&OURS.file("scrub_percent"), b"10")?;
         match self.free_kib {
-            Some(before) => all_is_back(before, settled_free_kib()?),
+            Some(before) => all_is_back(before, free_kib()?),
             None => Ok(()),
         }
     }
 }
 
-/// Waits for all processes that are left: how they ended.
-fn reap() -> Vec<i32> {
-    let mut ended = Vec::new();
-    let mut status = 0;
-    // SAFETY: There is room for the status.
-    while unsafe { libc::waitpid(-1, &mut status, 0) } > 0 {
-        ended.push(status);
+impl Drop for Judge {
+    fn drop(&mut self) {
+        // Whatever a sequence left, the next program is not to find it.
+        let _ = write_once(&OURS.file("oom_floor"), b"max");
+        let _ = write_once(&OURS.file("scrub_percent"), b"10");
+        let _ = OURS_1G.set_overcommit(0);
     }
-    ended
+}
+
+/// Free memory, without what the kernel keeps to be fast: caches, and its huge page of zeros.
+fn free_kib() -> Check<u64> {
+    fs::write("/proc/sys/vm/drop_caches", "3")?;
+    settled_free_kib()
+}
+
+/// Waits for all processes that are left.
+fn reap() {
+    // SAFETY: Nobody wants the status.
+    while unsafe { libc::waitpid(-1, ptr::null_mut(), 0) } > 0 {}
 }
 
 fn is_alarm(status: i32) -> bool {

@@ -2,7 +2,7 @@
 
 //! Loading the module.
 
-use std::env;
+use std::{env, fs};
 
 use guest::kmod::{load, loaded, unload, Reloaded};
 use guest::memory::{all_is_back, settled_free_kib};
@@ -44,6 +44,10 @@ pub fn insmod() -> Check {
     let _reloaded = Reloaded::after_test()?;
     unload()?;
     let fault = Fault::new()?;
+    // The kernel itself warns of some that fail here; with these lines before them they are known.
+    for kind in ["failslab", "fail_page_alloc"] {
+        fs::write(format!("/sys/kernel/debug/{kind}/verbose"), "1")?;
+    }
     let total = fault.count(|| load("hugepages_2M=4"))?;
     unload()?;
     let before = settled_free_kib()?;

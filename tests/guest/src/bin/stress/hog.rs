@@ -8,7 +8,7 @@ use std::fs;
 use guest::access::store;
 use guest::cgroup::Group;
 use guest::map::{Map, Request};
-use guest::memory::BASE_PAGE;
+use guest::memory::{meminfo, BASE_PAGE};
 use guest::{check, Check, Errno, HUGE};
 
 use crate::arena::{reap, Arena, Figure};
@@ -18,10 +18,8 @@ use crate::options::{Backend, Options};
 const LIMIT: &str = "33554432";
 /// Huge pages that are mapped meanwhile.
 const PAGES: usize = 3;
-/// Ordinary memory that is wanted, in huge pages: more than a group may have, and than there is in a
-/// guest.
+/// Ordinary memory that is wanted, in huge pages: more than a group may have.
 const LITTLE: usize = 64;
-const MUCH: usize = 900;
 
 /// Starts one after the other until all is over.
 pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
@@ -76,7 +74,13 @@ fn hog(group: &Group, backend: Backend, everywhere: bool) -> Check {
         // SAFETY: The word is aligned and in the mapping; there may be no page for it.
         let _ = unsafe { store(pages.at(page * HUGE).cast(), 1) };
     }
-    let memory = Map::anonymous(if everywhere { MUCH } else { LITTLE })?;
+    let wanted = if everywhere {
+        // The kernel's own share is in there.
+        meminfo("MemTotal")? as usize * 1024 / HUGE
+    } else {
+        LITTLE
+    };
+    let memory = Map::anonymous(wanted)?;
     memory.advise(libc::MADV_NOHUGEPAGE)?;
     for offset in (0..memory.bytes()).step_by(BASE_PAGE as usize) {
         memory.write(offset, 1);
