@@ -143,13 +143,34 @@ impl<'a> Fault<'a> {
                 // SAFETY: By the type invariant; the page is there while `page` is, of that size.
                 Outcome(unsafe { bindings::vmf_insert_folio_pmd(vmf, folio, writable) })
             }
-            (bindings::PUD_ORDER, bindings::PUD_ORDER, Some(guard)) => guard.insert(|| {
-                // SAFETY: As above.
-                Outcome(unsafe { bindings::vmf_insert_folio_pud(vmf, folio, writable) })
-            }),
+            (bindings::PUD_ORDER, bindings::PUD_ORDER, Some(guard)) => {
+                guard.insert(|| self.insert_pud(folio, writable))
+            }
             (order, 0, _) => self.hand_over(page, order),
             _ => Outcome::FALLBACK,
         }
+    }
+
+    /// Puts a 1 GiB entry in, under the guard.
+    ///
+    /// Another thread may put a table there, whose own look at the entry found one that is gone by now
+    /// (`__handle_mm_fault`). `insert_pud` warns of that where the entry is to be writable, and else
+    /// leaves it alone. So a new entry has the rights that the mapping gives all its entries; if that is
+    /// too little, for a write that somebody wants to hear of (`vma_wants_writenotify`), the next fault
+    /// finds it there, and it does not go while the guard is held.
+    fn insert_pud(&self, folio: *mut bindings::folio, writable: bool) -> Outcome {
+        const PRESENT: bindings::pudval_t = 1 << bindings::_PAGE_BIT_PRESENT;
+        const LEAF: bindings::pudval_t = 1 << bindings::_PAGE_BIT_PSE;
+        let vmf = self.vmf.as_ptr();
+        // SAFETY: By the type invariant; at this level the kernel has found the entry, whose table
+        // stays meanwhile. It may change as we read it.
+        let entry = unsafe { (&raw const (*(*vmf).pud).pud).read_volatile() };
+        if entry & LEAF == 0 && entry & PRESENT != 0 {
+            return Outcome::AGAIN;
+        }
+        let writable = writable && entry & LEAF != 0;
+        // SAFETY: By the type invariant; the folio is of that size, and there while the caller has it.
+        Outcome(unsafe { bindings::vmf_insert_folio_pud(vmf, folio, writable) })
     }
 
     /// Lets the kernel map the base page at the fault's address.
