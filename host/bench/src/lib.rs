@@ -7,6 +7,7 @@ pub mod chart;
 pub mod facts;
 pub mod growth;
 pub mod number;
+pub mod option;
 pub mod results;
 pub mod sample;
 pub mod stats;

@@ -23,6 +23,7 @@ pub mod link;
 pub mod map;
 pub mod memory;
 pub mod numa;
+pub mod option;
 pub mod parse;
 pub mod pipe;
 pub mod policy;

@@ -8,21 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bench::facts::FLAT;
+use bench::option::file;
 use bench::results::{Results, Runs};
 use bench::sample::{Pool, Run};
 use bench::{chart, table};
-use clap::{value_parser, Arg, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
 type Done = Result<(), Box<dyn std::error::Error>>;
 
 fn arguments() -> ArgMatches {
-    let file = |name: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .value_name("FILE")
-            .value_parser(value_parser!(PathBuf))
-            .help(help)
-    };
     Command::new("bench-report")
         .about("Makes a table, a machine-readable file and charts of what was measured")
         .arg(file("icount", "What the boot that counts instructions printed").required(true))

@@ -7,22 +7,15 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bench::option::file;
 use bench::summary;
-use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 fn arguments() -> ArgMatches {
-    let file = |name: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .value_name("FILE")
-            .value_parser(value_parser!(PathBuf))
-            .required(true)
-            .help(help)
-    };
     Command::new("bench-summary")
         .about("Puts what was measured into a README, between its marks")
-        .arg(file("results", "The results.json of bench-report"))
-        .arg(file("readme", "The README"))
+        .arg(file("results", "The results.json of bench-report").required(true))
+        .arg(file("readme", "The README").required(true))
         .arg(
             Arg::new("check")
                 .long("check")

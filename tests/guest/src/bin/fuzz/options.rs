@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use clap::{value_parser, Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command};
+use guest::option::number;
 
 use crate::sequence::Sequence;
 
@@ -21,13 +22,6 @@ pub struct Options {
 
 impl Options {
     pub fn from_arguments() -> Self {
-        let number = |name: &'static str, help: &'static str| {
-            Arg::new(name)
-                .long(name)
-                .value_name("N")
-                .value_parser(value_parser!(u64))
-                .help(help)
-        };
         let matches = Command::new("fuzz")
             .about("Random system calls on the device, its mappings and the pool's files")
             .after_help("Nobody else may use the pool meanwhile.")

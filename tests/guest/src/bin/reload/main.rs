@@ -9,12 +9,13 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::ExitCode;
 use std::thread::yield_now;
 
-use clap::{value_parser, Arg, Command};
+use clap::Command;
 use guest::access::{catch, store};
 use guest::child::{fork, Child};
 use guest::kmod::{load, unload, Reloaded};
 use guest::link::Message;
 use guest::map::Request;
+use guest::option::number;
 use guest::pool::OURS;
 use guest::{call, check, device, poll, same, Check, Errno, Fail, HUGE};
 
@@ -26,14 +27,7 @@ const READS: usize = 20;
 fn main() -> ExitCode {
     let matches = Command::new("reload")
         .about("Loads and unloads the module while others open its files")
-        .arg(
-            Arg::new("rounds")
-                .long("rounds")
-                .value_name("N")
-                .value_parser(value_parser!(u64))
-                .default_value("6")
-                .help("How often"),
-        )
+        .arg(number("rounds", "How often").default_value("6"))
         .get_matches();
     let rounds = matches.get_one("rounds").copied().unwrap_or_default();
     println!("KTAP version 1\n1..1");

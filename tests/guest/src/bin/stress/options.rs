@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use clap::{value_parser, Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command};
+use guest::option::number;
 use guest::pool::{Pool, HUGETLB, OURS};
 
 use crate::arena::SLOTS;
@@ -45,13 +46,6 @@ pub struct Options {
 
 impl Options {
     pub fn from_arguments() -> Self {
-        let number = |name: &'static str, help: &'static str| {
-            Arg::new(name)
-                .long(name)
-                .value_name("N")
-                .value_parser(value_parser!(u64))
-                .help(help)
-        };
         let matches = Command::new("stress")
             .about("Does everything at once to huge pages, and checks each word")
             .after_help("Nobody else may use the pool meanwhile.")
