@@ -16,7 +16,7 @@ const CLOCK_PART: f64 = 0.005;
 /// What the boots printed.
 #[derive(Debug, Clone, Copy)]
 pub struct Runs<'a> {
-    /// Counting instructions; also the module's policy alone.
+    /// Counting instructions; also the module's policy alone. Empty if it was not booted.
     pub icount: &'a Run,
     /// The same with more pages, where a page is cleared in fewer instructions.
     pub sizes: Option<&'a Run>,
@@ -27,10 +27,15 @@ pub struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    /// Those that there are, with the name of each and its unit.
+    /// Those that were booted, with the name of each and its unit.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &'static str, &'a Run)> + use<'a> {
+        let is_booted = |run: &&Run| !run.is_empty();
         let all = [
-            ("icount", "instructions", Some(self.icount)),
+            (
+                "icount",
+                "instructions",
+                Some(self.icount).filter(is_booted),
+            ),
             ("sizes", "instructions", self.sizes),
             ("cpus", "ns", self.cpus),
             ("kvm", "ns", self.kvm),
@@ -44,8 +49,11 @@ impl<'a> Runs<'a> {
         self.sizes.unwrap_or(self.icount)
     }
 
-    /// Says what is wrong if a boot that counts instructions does not.
+    /// Says what is wrong if there was no boot, or one that counts instructions does not.
     pub fn check(&self) -> Result<(), String> {
+        if self.named().next().is_none() {
+            return Err("no boot was measured".to_string());
+        }
         for (name, unit, run) in self.named() {
             if unit != "instructions" {
                 continue;
@@ -138,6 +146,25 @@ mod tests {
         check(2009).unwrap();
         check(4128).unwrap_err();
         check(1900).unwrap_err();
+    }
+
+    #[test]
+    fn what_was_not_booted_is_left_out() {
+        let (none, some) = (
+            Run::default(),
+            Run::parse(r#"{"fact":"source","value":"0"}"#).unwrap(),
+        );
+        let mut runs = Runs {
+            icount: &none,
+            sizes: None,
+            cpus: None,
+            kvm: None,
+        };
+        runs.check().unwrap_err();
+        runs.cpus = Some(&some);
+        runs.check().unwrap();
+        let names: Vec<_> = runs.named().map(|(name, ..)| name).collect();
+        assert_eq!(names, ["cpus"]);
     }
 
     #[test]

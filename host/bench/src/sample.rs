@@ -84,6 +84,11 @@ impl Run {
         Ok(run)
     }
 
+    /// Whether nothing was printed, as by a boot that there was not.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty() && self.facts.is_empty() && self.skipped.is_empty()
+    }
+
     fn line(&mut self, line: &str) -> Result<(), String> {
         match serde_json::from_str(line).map_err(|error| error.to_string())? {
             Line::Sample { ops: 0, .. } => return Err("no operations".to_string()),

@@ -19,7 +19,10 @@ type Done = Result<(), Box<dyn std::error::Error>>;
 fn arguments() -> ArgMatches {
     Command::new("bench-report")
         .about("Makes a table, a machine-readable file and charts of what was measured")
-        .arg(file("icount", "What the boot that counts instructions printed").required(true))
+        .arg(file(
+            "icount",
+            "What the boot that counts instructions printed",
+        ))
         .arg(file("sizes", "The same of one with more pages"))
         .arg(file("cpus", "What the boot with two CPUs printed"))
         .arg(file("kvm", "The same with KVM"))
@@ -72,38 +75,34 @@ fn report(arguments: &ArgMatches) -> Done {
     Ok(())
 }
 
-/// Draws all charts; their names.
+/// Draws all charts of what was measured; their names.
 fn charts(out: &Path, runs: &Runs) -> Result<Vec<&'static str>, Box<dyn std::error::Error>> {
     let file = |name: &str| out.join(format!("{name}.svg"));
-    let mut names = vec!["instructions", "size"];
-    chart::bars(
-        &file("instructions"),
-        runs.icount,
-        "Instructions of an operation",
-        chart::counted,
-    )?;
-    chart::sizes(
-        &file("size"),
-        runs.sizes.unwrap_or(runs.icount),
-        &FLAT,
-        "Instructions against the pages of the pool",
-    )?;
+    let is_measured = |run: &&Run| !run.sizes().is_empty();
+    let mut names = Vec::new();
+    if let Some(run) = Some(runs.icount).filter(is_measured) {
+        let title = "Instructions of an operation";
+        chart::bars(&file("instructions"), run, title, chart::counted)?;
+        names.push("instructions");
+    }
+    if let Some(run) = Some(runs.most_sizes()).filter(is_measured) {
+        let title = "Instructions against the pages of the pool";
+        chart::sizes(&file("size"), run, &FLAT, title)?;
+        names.push("size");
+    }
     let timed = [
         ("time", "Nanoseconds of an operation, two CPUs", runs.cpus),
         ("time-kvm", "The same with KVM", runs.kvm),
     ];
     for (name, title, run) in timed {
-        if let Some(run) = run.filter(|run| !run.sizes().is_empty()) {
+        if let Some(run) = run.filter(is_measured) {
             chart::bars(&file(name), run, title, chart::timed)?;
             names.push(name);
         }
     }
     if !runs.icount.cases(Pool::Policy).is_empty() {
-        chart::policy(
-            &file("policy"),
-            runs.icount,
-            "Policy alone: instructions against pages",
-        )?;
+        let title = "Policy alone: instructions against pages";
+        chart::policy(&file("policy"), runs.icount, title)?;
         names.push("policy");
     }
     Ok(names)
