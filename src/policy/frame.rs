@@ -4,7 +4,8 @@
 //!
 //! Mirrors `page_is_unmovable` (mm/page_isolation.c) and the rest of `pfn_range_valid_contig`
 //! (mm/page_alloc.c), and goes further where those only find out by trying: a page with more
-//! references than its mappings and caches account for is pinned (`folio_expected_ref_count`).
+//! references than its mappings and caches account for is pinned (`folio_expected_ref_count`), and one
+//! without references that has a type is not free.
 
 use super::size::HugeSize;
 
@@ -122,11 +123,11 @@ impl Frame {
         if let Some(order) = self.order {
             return self.compound(order, size);
         }
-        if self.references == 0 {
-            // Free, or in one of the CPUs' lists of free pages.
-            return Verdict::Free;
-        }
         match self.kind {
+            // A slab of one page has no references (alloc_frozen_pages), but is in use.
+            Kind::Typed if self.references == 0 => Verdict::Unmovable,
+            // Free, or in one of the CPUs' lists of free pages.
+            _ if self.references == 0 => Verdict::Free,
             Kind::MovableOps => Verdict::Movable,
             _ if self.lru => self.listed(),
             Kind::Untyped if self.has_mapping => Verdict::Unlisted,

@@ -75,6 +75,14 @@ impl Policy {
         ]
     }
 
+    /// Those that say where a page had better lie, and leave none out of which `nodes` are all: a page
+    /// that is reserved can be had.
+    pub fn each_wish(nodes: &[usize]) -> Vec<Self> {
+        let mut all = Self::each(nodes);
+        all.retain(|policy| policy.mode != libc::MPOL_BIND || policy.nodes == nodes);
+        all
+    }
+
     pub fn nodes(&self) -> &[usize] {
         &self.nodes
     }

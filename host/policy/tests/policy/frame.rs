@@ -73,7 +73,8 @@ fn as_the_kernel_judges() {
         ("just unmapped", Frame { references: 1, accounted: 2, ..ANON }, Movable, Movable),
         ("not on a list yet", Frame { lru: false, references: 2, ..ANON }, Unlisted, Unlisted),
         ("the kernel's", KERNEL, Unmovable, Unmovable),
-        ("slab", Frame { kind: Kind::Typed, has_mapping: true, ..KERNEL }, Unmovable, Unmovable),
+        ("slab", Frame { kind: Kind::Typed, has_mapping: true, ..IDLE }, Unmovable, Unmovable),
+        ("page table", Frame { kind: Kind::Typed, ..KERNEL }, Unmovable, Unmovable),
         ("balloon", Frame { kind: Kind::MovableOps, ..KERNEL }, Movable, Movable),
         ("hugetlb, 2 MiB", HUGETLB, Movable, Huge),
         ("hugetlb, 2 MiB, free", Frame { references: 0, ..HUGETLB }, Movable, Huge),
@@ -95,7 +96,8 @@ fn as_the_kernel_judges() {
 }
 
 /// `page_is_unmovable` and the rest of `pfn_range_valid_contig`: may alloc_contig try a range with
-/// this page? (Not CMA, not ZONE_MOVABLE.)
+/// this page? (Not CMA, not ZONE_MOVABLE.) It does so with a small slab, too, which has no reference
+/// either; but then it finds that the page is not free (`test_pages_isolated`).
 fn kernel_tries(frame: &Frame, size: HugeSize) -> bool {
     if !frame.in_zone || frame.reserved {
         return false;
@@ -106,7 +108,10 @@ fn kernel_tries(frame: &Frame, size: HugeSize) -> bool {
             _ => frame.lru,
         };
     }
-    frame.references == 0 || frame.lru || frame.kind == Kind::MovableOps
+    if frame.references == 0 {
+        return frame.kind != Kind::Typed;
+    }
+    frame.lru || frame.kind == Kind::MovableOps
 }
 
 /// Every combination: what the kernel would not try is never said to be free or movable, and what it

@@ -127,6 +127,7 @@ pub fn maps_add_up() -> Check {
 }
 
 const KPF_LRU: u64 = 1 << 5;
+const KPF_SLAB: u64 = 1 << 7;
 const KPF_BUDDY: u64 = 1 << 10;
 const KPF_RESERVED: u64 = 1 << 32;
 
@@ -171,6 +172,25 @@ pub fn map_agrees_with_kpageflags() -> Check {
         quiet >= ranges - ranges / 10,
         "{quiet} of {ranges} ranges agree with /proc/kpageflags"
     );
+    Ok(())
+}
+
+/// A slab has no reference, as if it were free; small ones are no compound pages either.
+pub fn slabs_are_not_free() -> Check {
+    let mut slabs = 0;
+    for range in LARGE.map()? {
+        let here = flagged(&range, KPF_SLAB)?;
+        slabs += here;
+        if range.count("unmovable") < here {
+            // Both are read again, as some may have come between.
+            poll::until(
+                "a range without its slabs, and how many it has",
+                || Ok((LARGE.range_of(range.first)?, flagged(&range, KPF_SLAB)?)),
+                |(now, slabs)| now.count("unmovable") >= *slabs,
+            )?;
+        }
+    }
+    check!(slabs > 0, "no slabs at all");
     Ok(())
 }
 

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         layout::ranges_are_those_of_zoneinfo,
         layout::maps_add_up,
         layout::map_agrees_with_kpageflags,
+        layout::slabs_are_not_free,
         layout::a_read_can_be_interrupted,
         blocked::own_pages_are_named,
         blocked::hugetlbs_pages_are_named,

@@ -50,7 +50,10 @@ figures! {
     Advice "madvise",
     Protections "mprotect",
     Pins "pages pinned",
+    Policies "policies set",
     Resizes "sizes written",
+    Splits "1 GiB pages split",
+    Merges "1 GiB pages merged",
     Samples "counters read",
     Consistent "counters read at one moment",
 }

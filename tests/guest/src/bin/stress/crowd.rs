@@ -9,6 +9,7 @@ use guest::file::Huge;
 use guest::{call, check, fail, Check, Errno, Fail};
 
 use crate::arena::{Arena, Figure};
+use crate::convert;
 use crate::hog;
 use crate::operator;
 use crate::options::{Backend, Options};
@@ -32,6 +33,9 @@ pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
     process(arena, || {
         hog::run(options, backend, arena).map(|()| End::Done)
     })?;
+    if options.gigantic && pool.is_ours() {
+        process(arena, || convert::run(arena).map(|()| End::Done))?;
+    }
     let mut workers = Vec::new();
     for number in 0..options.processes {
         workers.push(Some(worker(options, backend, arena, &file, number)?));
@@ -77,7 +81,8 @@ fn enough(options: &Options, arena: &Arena) -> Check {
     for (name, count) in arena.figures() {
         let rare = ["refused", "processes killed", "robbed"];
         let is_rare = rare.iter().any(|word| name.contains(word));
-        let is_off = !options.pressure && name.contains("want of memory");
+        let is_off = (!options.pressure && name.contains("want of memory"))
+            || (!options.gigantic && name.contains("1 GiB"));
         check!(count != 0 || is_rare || is_off, "{name}: none");
     }
     Ok(())

@@ -14,6 +14,7 @@ mod area;
 mod arena;
 mod child;
 mod common;
+mod convert;
 mod crowd;
 mod end;
 mod hog;

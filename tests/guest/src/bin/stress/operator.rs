@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use fastrand::Rng;
+use guest::policy::Policy;
 use guest::pool::{memory_nodes, write_once, Counts, Pool};
 use guest::{check, poll, same, Check};
 
@@ -23,13 +24,19 @@ pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
     let nodes = memory_nodes()?;
     let mut random = Rng::with_seed(options.seed);
     while !arena.is_over() {
-        match random.u32(..14) {
+        match random.u32(..15) {
             0 | 1 => pool.set(random.u64(..MOST))?,
             2 => {
                 let node = nodes[random.usize(..nodes.len())];
                 pool.set_node(node, random.u64(..MOST / nodes.len() as u64))?;
             }
             3 => pool.set_overcommit(random.u64(..=OVERCOMMIT))?,
+            6 => {
+                let policies = Policy::each(&nodes);
+                let policy = policies[random.usize(..policies.len())].set()?;
+                pool.set_by_policy(random.u64(..MOST))?;
+                drop(policy);
+            }
             4 if pool.is_ours() => write(pool, "scrub_percent", &random.u64(..=100).to_string())?,
             5 if pool.is_ours() => write(pool, "oom_floor", &random.u64(..MOST).to_string())?,
             _ => {

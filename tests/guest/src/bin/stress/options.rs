@@ -40,6 +40,8 @@ pub struct Options {
     pub backends: Vec<Backend>,
     /// All memory is used up now and then.
     pub pressure: bool,
+    /// Pages of the pool are merged to 1 GiB pages and split again.
+    pub gigantic: bool,
     /// Makes one mistake on purpose: see --help.
     pub forge: bool,
 }
@@ -75,6 +77,12 @@ impl Options {
                     .help("Use up all memory now and then: somebody is killed for it"),
             )
             .arg(
+                Arg::new("gigantic")
+                    .long("gigantic")
+                    .action(ArgAction::SetTrue)
+                    .help("Split and merge 1 GiB pages meanwhile, in a guest that has some"),
+            )
+            .arg(
                 Arg::new("forge")
                     .long("forge")
                     .action(ArgAction::SetTrue)
@@ -106,6 +114,7 @@ impl Options {
                 _ => vec![MODULE],
             },
             pressure: matches.get_flag("pressure"),
+            gigantic: matches.get_flag("gigantic"),
             forge: matches.get_flag("forge"),
         }
     }

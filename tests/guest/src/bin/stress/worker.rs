@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use fastrand::Rng;
 use guest::file::Huge;
 use guest::map::{Request, READ, WRITE};
+use guest::policy::{Policy, TaskPolicy};
+use guest::pool::memory_nodes;
 use guest::{fail, same, Check, Errno, HUGE};
 
 use crate::area::{Area, Content, Kind};
@@ -32,6 +34,8 @@ pub struct Worker<'a> {
     own: Option<Own<'a>>,
     forked: Vec<Forked>,
     pins: Vec<Pin>,
+    policies: Vec<Policy>,
+    policy: Option<TaskPolicy>,
 }
 
 /// A file and a mapping of one's own.
@@ -65,6 +69,7 @@ impl<'a> Worker<'a> {
         (3, Self::preallocate),
         (4, Self::advise),
         (3, Self::protect),
+        (3, Self::prefer),
         (2, Self::unmap_a_part),
         (3, Self::unmap),
         (6, Self::pin),
@@ -94,6 +99,8 @@ impl<'a> Worker<'a> {
             own: None,
             forked: Vec::new(),
             pins: Vec::new(),
+            policies: Policy::each_wish(&memory_nodes()?),
+            policy: None,
         })
     }
 
@@ -334,6 +341,21 @@ impl<'a> Worker<'a> {
         own.area.map.protect(0, bytes, READ | WRITE)?;
         self.arena.count(Figure::Protections);
         own.area.check_all()
+    }
+
+    /// Another policy for this thread or its mapping.
+    fn prefer(&mut self) -> Check {
+        let policy = &self.policies[self.random.usize(..self.policies.len())];
+        match &self.own {
+            Some(own) if self.random.bool() => policy.set_on(&own.area.map)?,
+            _ => {
+                // The old one's end would be the new one's.
+                self.policy = None;
+                self.policy = Some(policy.set()?);
+            }
+        }
+        self.arena.count(Figure::Policies);
+        self.check()
     }
 
     /// The last page goes. (hugetlb leaks a reservation where a part moves, so none does.)

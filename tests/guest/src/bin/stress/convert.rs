@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! 1 GiB pages that are split into pages of the pool, and merged again of those that nobody has taken
+//! meanwhile.
+
+use guest::pool::{write_once, OURS, OURS_1G};
+use guest::{check, Check, Errno, Fail};
+
+use crate::arena::{Arena, Figure};
+
+/// Takes a page, splits it and merges it until all is over.
+pub fn run(arena: &Arena) -> Check {
+    let before = OURS_1G.nr()?;
+    while !arena.is_over() {
+        OURS_1G.set(1)?;
+        let whole = OURS_1G.nr()?;
+        write(&OURS_1G.file("demote"), whole)?;
+        let left = OURS_1G.nr()?;
+        check!(left <= whole, "{whole} pages, {left} once they are split");
+        arena.add(Figure::Splits, whole - left);
+        // Whoever writes a smaller size to the pool now takes pieces away.
+        write(&OURS.file("promote"), 1)?;
+        let merged = OURS_1G.nr()?;
+        check!(
+            left <= merged && merged <= left + 1,
+            "{left} pages, {merged} once one is merged"
+        );
+        arena.add(Figure::Merges, merged - left);
+        OURS_1G.set(0)?;
+    }
+    OURS_1G.set(before)
+}
+
+/// Pages that somebody looks at stay as they are (EBUSY).
+fn write(file: &str, count: u64) -> Check {
+    match write_once(file, count.to_string().as_bytes()) {
+        Ok(_) | Err(Errno(libc::EBUSY)) => Ok(()),
+        Err(errno) => Err(Fail(format!("writing {count} to {file}: {errno}"))),
+    }
+}
