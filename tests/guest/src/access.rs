@@ -12,6 +12,10 @@ use std::ptr;
 
 use crate::{call, Check};
 
+/// Set in what an access returns if it was a signal: where memory is too short for more, the kernel
+/// sends one with a si_code of 0.
+const SIGNALLED: i64 = 1 << 32;
+
 /// The si_code of the signal that an access was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bus(pub i32);
@@ -20,13 +24,13 @@ global_asm!(
     ".global guest_access_load",
     ".global guest_access_store",
     ".global guest_access_return",
-    // (address, into) -> 0, or the si_code.
+    // (address, into) -> 0, or SIGNALLED and the si_code.
     "guest_access_load:",
     "mov rcx, [rdi]",
     "mov [rsi], rcx",
     "xor eax, eax",
     "ret",
-    // (address, word) -> 0, or the si_code.
+    // (address, word) -> 0, or SIGNALLED and the si_code.
     "guest_access_store:",
     "mov [rdi], rsi",
     "xor eax, eax",
@@ -35,8 +39,8 @@ global_asm!(
 );
 
 extern "C" {
-    fn guest_access_load(address: *const u64, into: *mut u64) -> i32;
-    fn guest_access_store(address: *mut u64, word: u64) -> i32;
+    fn guest_access_load(address: *const u64, into: *mut u64) -> i64;
+    fn guest_access_store(address: *mut u64, word: u64) -> i64;
     fn guest_access_return();
 }
 
@@ -71,7 +75,7 @@ pub unsafe fn load(address: *const u64) -> Result<u64, Bus> {
     // SAFETY: By the caller's promise; where there is no page, the handler ends the access.
     match unsafe { guest_access_load(address, &mut word) } {
         0 => Ok(word),
-        code => Err(Bus(code)),
+        code => Err(Bus(code as i32)),
     }
 }
 
@@ -85,7 +89,7 @@ pub unsafe fn store(address: *mut u64, word: u64) -> Result<(), Bus> {
     // SAFETY: As in `load`.
     match unsafe { guest_access_store(address, word) } {
         0 => Ok(()),
-        code => Err(Bus(code)),
+        code => Err(Bus(code as i32)),
     }
 }
 
@@ -101,7 +105,7 @@ extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
             guest_access_store as *const () as usize,
         ];
         if known.contains(&at) {
-            registers[libc::REG_RAX as usize] = (*info).si_code.into();
+            registers[libc::REG_RAX as usize] = SIGNALLED | i64::from((*info).si_code as u32);
             registers[libc::REG_RIP as usize] = guest_access_return as *const () as i64;
         } else {
             // The access is repeated, and kills.

@@ -5,7 +5,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
-use guest::pool::{Counts, OURS};
+use guest::pool::{Counts, OURS, OURS_1G};
 use guest::{check, same, Check, Errno};
 
 /// No call allocates so often.
@@ -70,15 +70,15 @@ impl Fault {
 pub const NO_MEMORY: &[i32] = &[libc::ENOMEM];
 
 /// Does `call` with what `prepare` makes, again and again, each time with a later allocation failing,
-/// until none is left to fail. Its errno must be one of `refusals`; what it returned is dropped, and the
-/// pool's counters must be what they were.
+/// until none is left to fail. Its errno must be one of `refusals`; what it returned is dropped, and
+/// both pools' counters must be what they were.
 pub fn each<S, T>(
     refusals: &[i32],
     prepare: impl Fn() -> Check<S>,
     call: impl Fn(&mut S) -> Result<T, Errno>,
 ) -> Check {
     let fault = Fault::new()?;
-    let before = OURS.counts()?;
+    let before = counts()?;
     let mut refused = 0;
     for number in 1..MOST {
         let mut state = prepare()?;
@@ -103,9 +103,14 @@ pub fn each<S, T>(
     guest::fail!("more than {MOST} allocations")
 }
 
+/// Of both sizes.
+fn counts() -> Check<[Counts; 2]> {
+    Ok([OURS.counts()?, OURS_1G.counts()?])
+}
+
 /// Fails unless the counters are what they were.
-fn settled(before: &Counts, number: usize) -> Check {
-    let after = guest::poll::until("the counters", || OURS.counts(), |counts| counts == before);
+fn settled(before: &[Counts; 2], number: usize) -> Check {
+    let after = guest::poll::until("the counters", counts, |counts| counts == before);
     same!(&after?, before, "counters after allocation {number} failed");
     Ok(())
 }

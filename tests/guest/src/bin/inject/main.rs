@@ -4,16 +4,27 @@
 //! its first allocation failing, then with its second, until one goes through untouched. It may
 //! succeed or be refused for want of memory; when all is undone, no page and no promise is missing.
 //!
-//! Needs a kernel with fault injection, as the debug kernel has.
+//! Needs a kernel with fault injection, as the debug kernel has. With the argument `gigantic`, on 1 GiB
+//! pages, which takes a guest with room for one; without it, in one that has none.
 
 mod call;
 mod fault;
+mod gigantic;
 mod module;
 mod operator;
 
+use std::env::args;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if args().nth(1).as_deref() == Some("gigantic") {
+        return guest::ktap::run(&guest::tests![
+            gigantic::resize,
+            gigantic::touch,
+            gigantic::demote,
+            gigantic::promote,
+        ]);
+    }
     guest::ktap::run(&guest::tests![
         call::open,
         call::map_shared,
@@ -32,6 +43,9 @@ fn main() -> ExitCode {
         operator::resize_by_policy,
         operator::overcommit,
         operator::explain,
+        gigantic::resize_without_room,
+        gigantic::map_without_room,
+        gigantic::touch_without_room,
         module::insmod,
     ])
 }

@@ -4,51 +4,57 @@
 
 use std::fs;
 
-use guest::pool::{memory_nodes, write_once, Resized, OURS};
+use guest::pool::{memory_nodes, write_once, Pool, Resized, OURS};
 use guest::{Check, Errno};
 
 use crate::fault::{each, NO_MEMORY};
 
-/// The pool, put back to its size.
-struct Back;
+/// An empty pool, made empty again.
+pub struct Back(pub Pool);
 
 impl Drop for Back {
     fn drop(&mut self) {
         // The counters are looked at next.
-        let _ = OURS.set(0);
-        let _ = OURS.set_overcommit(0);
+        let _ = self.0.set(0);
+        let _ = self.0.set_overcommit(0);
     }
 }
 
-fn written(path: String, count: u64) -> Check {
-    let _pool = Resized::ours(0)?;
+/// Writes a count to the file of an empty pool.
+fn written_to(pool: Pool, path: &str, count: u64) -> Check {
+    let _pool = Resized::of(pool, 0)?;
     each(
         NO_MEMORY,
-        || Ok(Back),
-        |_| write_once(&path, count.to_string().as_bytes()),
+        || Ok(Back(pool)),
+        |_| write_once(path, count.to_string().as_bytes()),
     )
 }
 
+/// Grows an empty pool.
+pub fn written(pool: Pool, count: u64) -> Check {
+    written_to(pool, &pool.file("nr_hugepages"), count)
+}
+
 pub fn resize() -> Check {
-    written(OURS.file("nr_hugepages"), 3)
+    written(OURS, 3)
 }
 
 /// Other CPUs help with so many.
 pub fn resize_much() -> Check {
-    written(OURS.file("nr_hugepages"), 40)
+    written(OURS, 40)
 }
 
 pub fn resize_a_node() -> Check {
     let node = memory_nodes()?[0];
-    written(OURS.node_file(node, "nr_hugepages"), 3)
+    written_to(OURS, &OURS.node_file(node, "nr_hugepages"), 3)
 }
 
 pub fn resize_by_policy() -> Check {
-    written(OURS.file("nr_hugepages_mempolicy"), 3)
+    written_to(OURS, &OURS.file("nr_hugepages_mempolicy"), 3)
 }
 
 pub fn overcommit() -> Check {
-    written(OURS.file("nr_overcommit_hugepages"), 3)
+    written_to(OURS, &OURS.file("nr_overcommit_hugepages"), 3)
 }
 
 pub fn explain() -> Check {
