@@ -41,5 +41,6 @@ fn main() -> ExitCode {
         futex::in_read_only_mappings,
         futex::requeued_to_another_page,
         uffd::registration_is_refused,
+        uffd::an_argument_that_does_not_come_stalls_nobody,
     ])
 }

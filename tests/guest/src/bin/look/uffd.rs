@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! userfaultfd: its registration is refused, and the mapping is as it was.
+//! userfaultfd: its registration is refused, and the mapping is as it was; what it keeps from the
+//! module's calls keeps nobody else.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::thread;
 
 use guest::beside::Side;
+use guest::file::{Huge, INFO, PREALLOCATE, PUNCH_HOLE, SET_SIZE};
 use guest::kind::{beside_both, half_touched, look};
-use guest::map::Map;
-use guest::pool::OURS;
-use guest::{call, refused, same, smaps, Check, Errno, HUGE};
+use guest::map::{Map, Request};
+use guest::memory::BASE_PAGE;
+use guest::pool::{Resized, OURS};
+use guest::{call, refused, same, smaps, Check, Errno, Fail, HUGE};
 
 /// include/uapi/linux/userfaultfd.h.
 const API: u64 = 0xaa;
@@ -147,4 +152,61 @@ pub fn registration_is_refused() -> Check {
         }
         look(side, "in the end", &map)
     })
+}
+
+/// A call that waits for its argument holds nothing that others need. A filesystem of the caller's own
+/// (FUSE) would keep it as long.
+pub fn an_argument_that_does_not_come_stalls_nobody() -> Check {
+    const PAGES: usize = 4;
+    let _pool = Resized::ours(PAGES as u64)?;
+    for (name, number) in [
+        ("info", INFO),
+        ("set the size", SET_SIZE),
+        ("punch a hole", PUNCH_HOLE),
+        ("preallocate", PREALLOCATE),
+    ] {
+        let file = Huge::new(OURS)?;
+        let map = file.map(Request::pages(PAGES))?;
+        let argument = Map::anonymous(1)?;
+        let mut uffd = Uffd::new(0)?;
+        uffd.register(argument.base() as u64, HUGE, 1)?;
+        let address = argument.base() as u64;
+        let answer = thread::scope(|scope| -> Check<Result<(), Errno>> {
+            // SAFETY: There is room for what each of the calls reads and writes.
+            let ask = || call(unsafe { libc::ioctl(file.as_raw_fd(), number, address) });
+            let asking = scope.spawn(move || ask().map(drop));
+            // struct uffd_msg: the one that the call waits for.
+            let mut message = [0; 32];
+            uffd.0.read_exact(&mut message)?;
+            let done = use_all(&file, &map);
+            // A range of one page, or the size of none.
+            let page = Map::anonymous(1)?;
+            page.write(8, HUGE as u64);
+            let words = page.base() as u64;
+            uffd.ioctl(UFFDIO_COPY, &mut [address, words, BASE_PAGE, 0, 0])?;
+            let answer = asking.join().map_err(|_| Fail("the caller died".into()));
+            done?;
+            answer
+        })?;
+        same!(answer, Ok(()), "{name}, once its argument came");
+        drop((map, file));
+        OURS.settles_at_free(PAGES as u64)?;
+    }
+    Ok(())
+}
+
+/// All that others may want of the pool, and of the same file.
+fn use_all(file: &Huge, map: &Map) -> Check {
+    map.fill(0, 1);
+    file.preallocate(HUGE as u64, HUGE as u64)?;
+    file.punch(0, HUGE as u64)?;
+    file.set_size(2 * HUGE as u64)?;
+    map.holds(0, 0)?;
+    drop(file.map(Request::pages(1).private())?);
+    let nr = OURS.nr()?;
+    OURS.set(nr + 1)?;
+    OURS.set(nr)?;
+    same!(OURS.nr()?, nr, "nr_hugepages");
+    Huge::new(OURS)?;
+    Ok(())
 }
