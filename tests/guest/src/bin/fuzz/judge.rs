@@ -5,7 +5,7 @@
 use std::{fs, ptr};
 
 use guest::child::fork;
-use guest::memory::{all_is_back, settled_free_kib};
+use guest::memory::{all_is_back, meminfo, settled_free_kib};
 use guest::pool::{write_once, Resized, OURS, OURS_1G};
 use guest::{access, call, check, poll, same, Check, Fail};
 
@@ -14,6 +14,7 @@ use crate::coverage::{Coverage, Reached};
 use crate::sequence::Sequence;
 use crate::state::State;
 
+const MEMINFO: &str = "/proc/meminfo";
 /// Pages in the pool when a sequence begins.
 const PAGES: u64 = 12;
 /// Seconds after which a process hangs.
@@ -24,8 +25,8 @@ const BEGUN: u64 = 1;
 pub struct Judge {
     coverage: Option<Coverage>,
     _pool: Resized,
-    /// With no page in the pool.
-    free_kib: Option<u64>,
+    /// With no page in the pool: how much was free, and /proc/meminfo.
+    weighed: Option<(u64, String)>,
     /// What the kernel said of its own state when it began.
     tainted: String,
     sequences: u64,
@@ -40,7 +41,7 @@ impl Judge {
         call(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })?;
         Ok(Self {
             coverage,
-            free_kib: None,
+            weighed: None,
             _pool: Resized::ours(PAGES)?,
             tainted: tainted()?,
             sequences: 0,
@@ -52,7 +53,7 @@ impl Judge {
     /// From now on all memory is to come back.
     pub fn weigh(&mut self) -> Check {
         OURS.set(0)?;
-        self.free_kib = Some(free_kib()?);
+        self.weighed = Some((free_kib()?, fs::read_to_string(MEMINFO)?));
         OURS.reach(PAGES)
     }
 
@@ -132,10 +133,18 @@ impl Judge {
     /// Fails unless all memory is back.
     pub fn finish(self) -> Check {
         OURS.set(0)?;
-        match self.free_kib {
-            Some(before) => all_is_back(before, free_kib()?),
-            None => Ok(()),
+        let Some((before, lines)) = &self.weighed else {
+            return Ok(());
+        };
+        let back = all_is_back(*before, free_kib()?);
+        if back.is_err() {
+            // What the kernel has it for.
+            let now = fs::read_to_string(MEMINFO)?;
+            for (was, is) in lines.lines().zip(now.lines()).filter(|(was, is)| was != is) {
+                println!("# {was}, then {is}");
+            }
         }
+        back
     }
 }
 
@@ -148,10 +157,11 @@ impl Drop for Judge {
     }
 }
 
-/// Free memory, without what the kernel keeps to be fast: caches, and its huge page of zeros.
+/// Free memory and, as the corpus grows, that of programs; without what the kernel keeps to be fast:
+/// caches, and its huge page of zeros.
 fn free_kib() -> Check<u64> {
     fs::write("/proc/sys/vm/drop_caches", "3")?;
-    settled_free_kib()
+    Ok(settled_free_kib()? + meminfo("AnonPages")?)
 }
 
 /// Waits for all processes that are left.
