@@ -3,7 +3,7 @@
 //! The cases: their names here and in words, and which of them must not depend on a pool's size.
 
 /// A case's name in the samples, and in words; what one operation of it is.
-pub const CASES: [(&str, &str); 37] = [
+pub const CASES: [(&str, &str); 40] = [
     (
         "touch-zero",
         "first touch of a page from the page allocator (known zero)",
@@ -37,6 +37,18 @@ pub const CASES: [(&str, &str); 37] = [
     ("read-surplus", "read surplus_hugepages"),
     ("touch-1-thread", "first touch by 1 thread, per page"),
     ("touch-2-threads", "first touch by 2 threads, per page"),
+    (
+        "touch-2-files",
+        "the same, each thread in a file of its own",
+    ),
+    (
+        "map-1-thread",
+        "touch of what the file has by 1 thread, per page",
+    ),
+    (
+        "map-2-threads",
+        "touch of what the file has by 2 threads, per page",
+    ),
     ("grow-1-cpu", "grow on 1 CPU, per page"),
     ("grow-2-cpus", "grow on 2 CPUs, per page"),
     ("1G-grow", "1 GiB: grow by one page"),

@@ -33,6 +33,12 @@ impl Mapped {
         Ok((span, Self { file, map: map? }))
     }
 
+    /// Maps the file anew: its pages stay, and are in no page table.
+    pub fn anew(mut self, pool: Pool) -> Check<Self> {
+        self.map = self.file.map(Request::of(pool, self.map.pages()))?;
+        Ok(self)
+    }
+
     pub fn map(&self) -> &Map {
         &self.map
     }

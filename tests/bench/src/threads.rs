@@ -2,6 +2,7 @@
 
 //! What two CPUs do against one.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -18,13 +19,32 @@ use crate::sample::Round;
 
 /// All cases. The pool is empty before and after.
 pub fn run(round: &Round, pool: Pool, nr: &Knob) -> Check {
-    for (threads, case) in [(1, "touch-1-thread"), (2, "touch-2-threads")] {
+    for (threads, cases) in [
+        (1, ["touch-1-thread", "map-1-thread"]),
+        (2, ["touch-2-threads", "map-2-threads"]),
+    ] {
         resize(pool, nr, round.pages)?;
-        let mapped = Mapped::new(pool, round.pages)?;
-        round.whole(case, touch(mapped.map(), threads)?);
+        let mut mapped = Mapped::new(pool, round.pages)?;
+        let share = round.pages / threads;
+        for case in cases {
+            let shares: Vec<_> = (0..threads)
+                .map(|thread| (mapped.map(), thread * share..(thread + 1) * share))
+                .collect();
+            round.whole(case, touch(&shares)?);
+            mapped = mapped.anew(pool)?;
+        }
         mapped.end()?;
         resize(pool, nr, 0)?;
     }
+    let half = round.pages / 2;
+    resize(pool, nr, round.pages)?;
+    let files = [Mapped::new(pool, half)?, Mapped::new(pool, half)?];
+    let shares = files.each_ref().map(|file| (file.map(), 0..half));
+    round.whole("touch-2-files", touch(&shares)?);
+    for file in files {
+        file.end()?;
+    }
+    resize(pool, nr, 0)?;
     let alone = grow_alone(round, pool, nr);
     second_cpu(true)?;
     alone?;
@@ -55,28 +75,28 @@ fn grow_alone(round: &Round, pool: Pool, nr: &Knob) -> Check {
     Ok(())
 }
 
-/// Touches all pages, each thread on a CPU of its own and with a share of its own; from the first
-/// start to the last end.
-fn touch(map: &Map, threads: usize) -> Check<u64> {
+/// Touches all pages, each share by a thread on a CPU of its own; from the first start to the last end.
+fn touch(shares: &[(&Map, Range<usize>)]) -> Check<u64> {
     let ready = AtomicUsize::new(0);
-    let share = map.pages().div_ceil(threads);
-    let run = |thread: usize| -> Check<(u64, u64)> {
-        let pinned = run_on_cpu(thread);
+    let run = |cpu: usize, map: &Map, pages: Range<usize>| -> Check<(u64, u64)> {
+        let pinned = run_on_cpu(cpu);
         ready.fetch_add(1, Ordering::SeqCst);
-        while ready.load(Ordering::SeqCst) < threads {
+        while ready.load(Ordering::SeqCst) < shares.len() {
             std::hint::spin_loop();
         }
         pinned?;
         let start = now();
-        for page in (thread * share..map.pages()).take(share) {
+        for page in pages {
             map.write(page * map.page_bytes(), 1);
         }
         Ok((start, now()))
     };
     let spans = thread::scope(|scope| {
         let run = &run;
-        let running: Vec<_> = (0..threads)
-            .map(|thread| scope.spawn(move || run(thread)))
+        let running: Vec<_> = shares
+            .iter()
+            .enumerate()
+            .map(|(cpu, (map, pages))| scope.spawn(move || run(cpu, map, pages.clone())))
             .collect();
         let join = |thread: thread::ScopedJoinHandle<_>| {
             thread
