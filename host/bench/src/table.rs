@@ -52,7 +52,7 @@ const METHOD: &str = "
   a sixth. The last columns are the difference between the most pages and 64, as a part of what 64
   take *besides clearing*: clearing, which is the same in both, hides nothing.
 - *Time*: boots with two CPUs. They depend on what else the machine does: look at the quartiles. What
-  two CPUs do against one is said of the shortest time of each, as others only add to a time.
+  two CPUs do against one is said of the medians.
 - *Bookkeeping*: by how much SUnreclaim, SReclaimable and VmallocUsed of /proc/meminfo went up from an
   empty pool without files to a file with all pages of the pool in it, less KernelStack and the slabs
   of `radix_tree_node`, which are the file's page map (`page-map`; nodes that one file left the next uses again). The most

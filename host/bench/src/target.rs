@@ -177,8 +177,8 @@ fn faster((machine, run): &(&str, Option<&Run>)) -> Target {
     }
 }
 
-/// What two CPUs do against one; `cases` are the two cases. All that others do on the machine adds
-/// to a time, so the shortest of each are compared.
+/// What two CPUs do against one; `cases` are the two cases. By the medians: from boot to boot the
+/// shortest times are further apart.
 fn speed_up(
     (machine, run): &(&str, Option<&Run>),
     cases: (&str, &str),
@@ -189,8 +189,8 @@ fn speed_up(
         let run = (*run)?;
         // The longest run is the one that starting up says least in.
         let pages = *run.sizes().last()?;
-        let least = |case| run.get(case, pool, pages).map(|it| it.min);
-        quotient(least(cases.0), least(cases.1))
+        let usual = |case| run.get(case, pool, pages).map(|it| it.median);
+        quotient(usual(cases.0), usual(cases.1))
     };
     let times = |times: Option<f64>| times.map_or("-".to_string(), |times| format!("{times:.2} ×"));
     let module = of(Pool::Module);
