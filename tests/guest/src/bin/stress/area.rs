@@ -12,8 +12,9 @@ use crate::arena::{word, Arena, Figure};
 /// What a page holds, as its writer knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// A process that was killed may have left anything of the owner's.
-    Unknown,
+    /// A write that was cut short may have left anything of the owner's, also in a copy that a forked
+    /// process has.
+    Unknown { owner: u16 },
     /// Zeros, if there is a page at all. One that is promised can be had.
     Absent { promised: bool },
     /// All words are the owner's, of this sequence.
@@ -87,8 +88,8 @@ impl Area<'_> {
     fn compare(&self, page: usize, spot: usize, seen: u64) -> Check {
         let number = self.number(page);
         let want = match self.content[page] {
-            Content::Unknown => {
-                return Stamp::check(seen, &[self.owner], number, spot).map(drop);
+            Content::Unknown { owner } => {
+                return Stamp::check(seen, &[owner], number, spot).map(drop);
             }
             Content::Absent { .. } => 0,
             Content::Written { owner, sequence } => word(owner, number, spot, sequence),
@@ -108,13 +109,13 @@ impl Area<'_> {
         same!(code, libc::BUS_ADRERR, "si_code of a SIGBUS");
         match self.content[page] {
             // It was there: zeros that the owner had read before it forked, and then wrote to.
-            Content::Unknown | Content::Absent { promised: false }
+            Content::Unknown { .. } | Content::Absent { promised: false }
                 if spot != 0 && self.kind == Kind::Forked =>
             {
                 self.arena.count(Figure::Robs);
                 self.content[page] = Content::Lost;
             }
-            Content::Unknown | Content::Absent { promised: false } => {
+            Content::Unknown { .. } | Content::Absent { promised: false } => {
                 check!(spot == 0, "{} went away", self.name(page));
                 self.arena.count(Figure::Buses);
             }
@@ -182,7 +183,7 @@ impl Area<'_> {
             self.name(page)
         );
         self.arena.count(Figure::Buses);
-        self.content[page] = Content::Unknown;
+        self.content[page] = Content::Unknown { owner: self.owner };
         Ok(())
     }
 

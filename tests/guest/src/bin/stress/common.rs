@@ -30,15 +30,16 @@ impl<'a> Common<'a> {
         // There may be fewer pages than the file is large.
         let map = file.map(Request::pages(slots * COMMON).unreserved())?;
         arena.count(Figure::Maps);
+        let owner = owner(slot);
         Ok(Self {
             file,
             slots,
             area: Area {
                 arena,
-                owner: owner(slot),
+                owner,
                 kind: Kind::Shared,
                 map,
-                content: vec![Content::Unknown; COMMON],
+                content: vec![Content::Unknown { owner }; COMMON],
                 first: slot * COMMON,
             },
         })
