@@ -116,6 +116,14 @@ impl Pool {
         number(&self.file_of(node, name))
     }
 
+    /// Writes a count to one of these files: what write(2) returned, as an error or not.
+    pub fn write(self, node: Option<usize>, name: &str, count: u64) -> Result<(), Errno> {
+        let text = count.to_string();
+        let written = write_once(&self.file_of(node, name), text.as_bytes())?;
+        assert_eq!(written, text.len(), "a write of {name} ended halfway");
+        Ok(())
+    }
+
     pub fn nr(self) -> Check<u64> {
         number(&self.file("nr_hugepages"))
     }

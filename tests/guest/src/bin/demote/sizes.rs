@@ -4,7 +4,7 @@
 
 use guest::device::open_of;
 use guest::map::{Map, Request};
-use guest::pool::{memory_nodes, write_once, Counts, Pool, HUGETLB, HUGETLB_1G, OURS, OURS_1G};
+use guest::pool::{memory_nodes, Counts, Pool, HUGETLB, HUGETLB_1G, OURS, OURS_1G};
 use guest::{check, same, Check, Errno, GIGANTIC, HUGE};
 
 /// How many small pages a large one is.
@@ -52,10 +52,7 @@ impl System {
         name: &str,
         value: u64,
     ) -> Result<(), Errno> {
-        let text = value.to_string();
-        let written = write_once(&self.file(size, node, name), text.as_bytes())?;
-        assert_eq!(written, text.len(), "a write of {name} ended halfway");
-        Ok(())
+        self.pool(size).write(node, name, value)
     }
 
     /// Gives a size so many pages, on a node or in all, and nothing less.

@@ -7,13 +7,13 @@ use guest::access::catch;
 use guest::file::Huge;
 use guest::map::Request;
 use guest::pool::{write_once, Pool, Resized, OURS, OURS_1G};
-use guest::{check, same, Check, Errno};
+use guest::{same, Check, Errno, GIGANTIC, HUGE};
 
 use crate::fault::{each, NO_MEMORY};
-use crate::operator::{written, Back};
+use crate::operator::written;
 
 /// Pages of 2 MiB in one of 1 GiB.
-const PIECES: u64 = 512;
+const PIECES: u64 = (GIGANTIC / HUGE) as u64;
 
 /// What must be refused for want of memory, whichever allocation fails.
 fn refused<T>(result: Result<T, Errno>) -> Result<(), Errno> {
@@ -67,7 +67,8 @@ fn one_page(of: Pool) -> Check<(Resized, Resized)> {
     let small = Resized::ours(0)?;
     let large = Resized::of(OURS_1G, 1)?;
     if of == OURS {
-        write_once(&OURS_1G.file("demote"), b"1")?;
+        OURS_1G.write(None, "demote", 1)?;
+        same!(OURS.nr()?, PIECES, "the pieces of a 1 GiB page");
     }
     Ok((small, large))
 }
@@ -105,14 +106,7 @@ pub fn demote() -> Check {
 
 pub fn promote() -> Check {
     let _pools = one_page(OURS)?;
-    check!(
-        OURS.nr()? == PIECES,
-        "the pieces of a 1 GiB page: {}",
-        OURS.nr()?
-    );
-    converted(OURS, &OURS.file("promote"), &OURS_1G.file("demote"))?;
-    drop(Back(OURS));
-    Ok(())
+    converted(OURS, &OURS.file("promote"), &OURS_1G.file("demote"))
 }
 
 /// A file with nothing but a first page needs no memory for its page map.

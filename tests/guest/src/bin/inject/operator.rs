@@ -10,7 +10,7 @@ use guest::{Check, Errno};
 use crate::fault::{each, NO_MEMORY};
 
 /// An empty pool, made empty again.
-pub struct Back(pub Pool);
+struct Back(Pool);
 
 impl Drop for Back {
     fn drop(&mut self) {

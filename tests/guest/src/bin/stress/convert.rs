@@ -3,7 +3,7 @@
 //! 1 GiB pages that are split into pages of the pool, and merged again of those that nobody has taken
 //! meanwhile.
 
-use guest::pool::{write_once, OURS, OURS_1G};
+use guest::pool::{Pool, OURS, OURS_1G};
 use guest::{check, Check, Errno, Fail};
 
 use crate::arena::{Arena, Figure};
@@ -30,12 +30,12 @@ pub fn run(arena: &Arena) -> Check {
 fn convert(arena: &Arena) -> Check<u64> {
     OURS_1G.set(1)?;
     let whole = OURS_1G.nr()?;
-    write(&OURS_1G.file("demote"), whole)?;
+    write(OURS_1G, "demote", whole)?;
     let left = OURS_1G.nr()?;
     check!(left <= whole, "{whole} pages, {left} once they are split");
     arena.add(Figure::Splits, whole - left);
     // Whoever writes a smaller size to the pool now takes pieces away.
-    write(&OURS.file("promote"), 1)?;
+    write(OURS, "promote", 1)?;
     let merged = OURS_1G.nr()?;
     check!(
         left <= merged && merged <= left + 1,
@@ -47,9 +47,9 @@ fn convert(arena: &Arena) -> Check<u64> {
 }
 
 /// Pages that somebody looks at stay as they are (EBUSY).
-fn write(file: &str, count: u64) -> Check {
-    match write_once(file, count.to_string().as_bytes()) {
-        Ok(_) | Err(Errno(libc::EBUSY)) => Ok(()),
-        Err(errno) => Err(Fail(format!("writing {count} to {file}: {errno}"))),
+fn write(pool: Pool, name: &str, count: u64) -> Check {
+    match pool.write(None, name, count) {
+        Ok(()) | Err(Errno(libc::EBUSY)) => Ok(()),
+        Err(errno) => Err(Fail(format!("writing {count} to {name}: {errno}"))),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use guest::policy::Policy;
-use guest::pool::{memory_nodes, write_once, Counts, Pool};
+use guest::pool::{memory_nodes, Counts, Pool};
 use guest::{check, poll, same, Check};
 
 use crate::arena::{Arena, Figure};
@@ -31,14 +31,14 @@ pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
                 pool.set_node(node, random.u64(..MOST / nodes.len() as u64))?;
             }
             3 => pool.set_overcommit(random.u64(..=OVERCOMMIT))?,
-            6 => {
+            4 => {
                 let policies = Policy::each(&nodes);
                 let policy = policies[random.usize(..policies.len())].set()?;
                 pool.set_by_policy(random.u64(..MOST))?;
                 drop(policy);
             }
-            4 if pool.is_ours() => write(pool, "scrub_percent", &random.u64(..=100).to_string())?,
-            5 if pool.is_ours() => write(pool, "oom_floor", &random.u64(..MOST).to_string())?,
+            5 if pool.is_ours() => write(pool, "scrub_percent", random.u64(..=100))?,
+            6 if pool.is_ours() => write(pool, "oom_floor", random.u64(..MOST))?,
             _ => {
                 sample(backend, arena)?;
                 continue;
@@ -58,11 +58,11 @@ pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
     .map(drop)
 }
 
-fn write(pool: Pool, name: &str, text: &str) -> Check {
+fn write(pool: Pool, name: &str, count: u64) -> Check {
     same!(
-        write_once(&pool.file(name), text.as_bytes()),
-        Ok(text.len()),
-        "writing {text} to {name}"
+        pool.write(None, name, count),
+        Ok(()),
+        "writing {count} to {name}"
     );
     Ok(())
 }

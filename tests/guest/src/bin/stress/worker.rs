@@ -2,12 +2,13 @@
 
 //! What a thread does: one operation after the other, chosen at random.
 
+use std::mem;
 use std::sync::atomic::Ordering::SeqCst;
 
 use fastrand::Rng;
 use guest::file::Huge;
 use guest::map::{Request, READ, WRITE};
-use guest::policy::{Policy, TaskPolicy};
+use guest::policy::Policy;
 use guest::pool::memory_nodes;
 use guest::{fail, same, Check, Errno, HUGE};
 
@@ -35,7 +36,6 @@ pub struct Worker<'a> {
     forked: Vec<Forked>,
     pins: Vec<Pin>,
     policies: Vec<Policy>,
-    policy: Option<TaskPolicy>,
 }
 
 /// A file and a mapping of one's own.
@@ -100,7 +100,6 @@ impl<'a> Worker<'a> {
             forked: Vec::new(),
             pins: Vec::new(),
             policies: Policy::each_wish(&memory_nodes()?),
-            policy: None,
         })
     }
 
@@ -348,11 +347,8 @@ impl<'a> Worker<'a> {
         let policy = &self.policies[self.random.usize(..self.policies.len())];
         match &self.own {
             Some(own) if self.random.bool() => policy.set_on(&own.area.map)?,
-            _ => {
-                // The old one's end would be the new one's.
-                self.policy = None;
-                self.policy = Some(policy.set()?);
-            }
+            // Until the next one, or the thread's end.
+            _ => mem::forget(policy.set()?),
         }
         self.arena.count(Figure::Policies);
         self.check()
