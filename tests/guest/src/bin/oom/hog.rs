@@ -24,19 +24,29 @@ pub fn huge_pages(name: &str) -> Check<usize> {
 
 /// Has a process write to so much memory, in units of a huge page.
 pub fn takes(pages: usize) -> Check<End> {
-    takes_from(pages, &Policy::none())
+    takes_until(pages, &Policy::none(), || Ok(false))
 }
 
 /// The same with a memory policy.
 pub fn takes_from(pages: usize, policy: &Policy) -> Check<End> {
+    takes_until(pages, policy, || Ok(false))
+}
+
+/// The same, but it has all it wanted once `enough` says so, asked after each huge page.
+pub fn takes_until(pages: usize, policy: &Policy, enough: impl Fn() -> Check<bool>) -> Check<End> {
     let mut hog = fork(|link| {
         let _policy = policy.set()?;
         fs::write("/proc/self/oom_score_adj", "1000")?;
         let map = Map::anonymous(pages)?;
         // What is left in large pieces goes fast that way.
         map.advise(libc::MADV_HUGEPAGE)?;
-        for offset in (0..map.bytes()).step_by(BASE_PAGE as usize) {
-            map.write(offset, 1);
+        for page in 0..pages {
+            (0..HUGE)
+                .step_by(BASE_PAGE as usize)
+                .for_each(|offset| map.write(page * HUGE + offset, 1));
+            if enough()? {
+                break;
+            }
         }
         link.send(pages as u64)
     })?;
