@@ -120,14 +120,17 @@ large_scenarios() {
 	done
 }
 
-# scenario SCRIPT RELEASE: a script that boots guests of its own and prints KTAP.
+# scenario SCRIPT RELEASE [ARGUMENT...]: a script that boots guests of its own and
+# prints KTAP.
 scenario() {
-	local name=${1##*/} release=$2 log status=0
-	log=$out/$release-$name.ktap
+	local script=$1 release=$2 name log status=0
+	shift 2
+	name=${script##*/}${*:+ $*}
+	log=$out/$release-${name//[ \/]/-}.ktap
 	step "scenario $name: kernel $release"
 	{
 		echo "##begin $name"
-		RELEASE=$release "$1" </dev/null || status=$?
+		RELEASE=$release "$script" "$@" </dev/null || status=$?
 		# A last line without its end must not swallow the mark.
 		printf '\n##end %s\n' "$status"
 	} >"$log"

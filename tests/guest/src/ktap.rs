@@ -49,8 +49,13 @@ pub fn run(tests: &[Test]) -> ExitCode {
 /// Runs a test in a process of its own, so that a SIGBUS or a hang is the end of that test only.
 fn isolated(test: fn() -> Check) -> Check {
     child::in_child(|| {
-        // SAFETY: alarm takes a number. The SIGALRM ends the process.
-        unsafe { libc::alarm(LIMIT) };
+        goes_on();
         test()
     })
+}
+
+/// The test has [`LIMIT`] seconds from now on: to be called after each of very many steps.
+pub fn goes_on() {
+    // SAFETY: alarm takes a number. The SIGALRM ends the process.
+    unsafe { libc::alarm(LIMIT) };
 }

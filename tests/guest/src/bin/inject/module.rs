@@ -2,21 +2,39 @@
 
 //! Loading the module.
 
-use std::{env, fs};
+use std::env::args;
+use std::fs;
 
 use guest::kmod::{load, loaded, unload, Reloaded};
+use guest::ktap::goes_on;
 use guest::memory::{all_is_back, settled_free_kib};
 use guest::pool::OURS;
 use guest::{check, same, Check};
 
 use crate::fault::{Fault, NO_MEMORY};
 
-/// How many of its allocations fail, one in each load, unless the environment says so: a load takes
-/// seconds on a kernel that is slow to free what it is told to.
+/// How many of its allocations fail, one in each load, unless all are asked for: a load
+/// takes seconds on a kernel that is slow to free what it is told to.
 const LOADS: usize = 12;
 
-/// Loads it with an allocation failing; whether it had so many.
-fn load_without(fault: &Fault, number: usize) -> Check<(bool, bool)> {
+/// The numbers of those that fail, of so many. The argument `2/5` asks for the second of each five, so
+/// that all have failed when five guests each did a part.
+fn to_fail(total: usize) -> Check<Vec<usize>> {
+    if let Some((part, parts)) = args().nth(2).as_deref().and_then(|arg| arg.split_once('/')) {
+        return Ok((part.parse()?..=total).step_by(parts.parse()?).collect());
+    }
+    // The kernel's own part comes first, and ours, in which all of them matter, last.
+    let all = (1..total).step_by((2 * total / LOADS).max(1));
+    let last = (total - total / 4..total).step_by((total / 2 / LOADS).max(1));
+    Ok(all.chain(last).collect())
+}
+
+/// Loads it with an allocation failing. Whether that was refused.
+///
+/// No page may be missing when it is gone. That is asked after each load, as the kernel keeps some KiB of
+/// each: page tables where the direct map was split for the module's text, and what it needs to debug.
+fn load_without(fault: &Fault, number: usize) -> Check<bool> {
+    let before = settled_free_kib()?;
     let (result, failed) = fault.during(number, || load("hugepages_2M=4"))?;
     match result {
         Ok(()) => {
@@ -33,14 +51,11 @@ fn load_without(fault: &Fault, number: usize) -> Check<(bool, bool)> {
             same!(loaded(), false, "whether it is there, refused");
         }
     }
-    Ok((result.is_err(), failed))
+    all_is_back(before, settled_free_kib()?)?;
+    Ok(result.is_err())
 }
 
 pub fn insmod() -> Check {
-    let loads = match env::var("INJECT_LOADS") {
-        Ok(number) => number.parse()?,
-        Err(_) => LOADS,
-    };
     let _reloaded = Reloaded::after_test()?;
     unload()?;
     let fault = Fault::new()?;
@@ -50,16 +65,13 @@ pub fn insmod() -> Check {
     }
     let total = fault.count(|| load("hugepages_2M=4"))?;
     unload()?;
-    let before = settled_free_kib()?;
-    // The kernel's own part comes first, and ours, in which all of them matter, last.
-    let last = (total - total / 4..total).step_by((total / 2 / loads).max(1));
     let (mut tried, mut refused) = (0, 0);
-    for number in (1..total).step_by((2 * total / loads).max(1)).chain(last) {
-        let (was_refused, _) = load_without(&fault, number)?;
+    for number in to_fail(total)? {
+        refused += usize::from(load_without(&fault, number)?);
         tried += 1;
-        refused += usize::from(was_refused);
+        goes_on();
     }
     println!("# allocations in a load: {total}, failed: {tried}, loads refused: {refused}");
     check!(refused > 0, "nothing was refused");
-    all_is_back(before, settled_free_kib()?)
+    Ok(())
 }
