@@ -20,7 +20,7 @@
 
 static const char usage[] =
 	"Usage: hello-c [--help]\n"
-	"Maps 4 pages of 2 MiB of " RUST_HUGETLB_DEVICE ", writes a pattern to them, shows their\n"
+	"Maps 4 pages of 2 MiB of " RUST_HUGETLB_DEVICE_2M ", writes a pattern to them, shows their\n"
 	"lines of /proc/self/smaps and the pool's free count, and lets hello-rust, which lies\n"
 	"beside it, check the pattern through a passed descriptor.\n"
 	"Exit status: 0 when every number is as it must be, 1 when not, 2 for wrong arguments.\n";
@@ -163,7 +163,7 @@ int main(int argc, char **argv)
 
 	fd = rust_hugetlb_open();
 	if (fd < 0)
-		die("open " RUST_HUGETLB_DEVICE, errno == EACCES ?
+		die("open " RUST_HUGETLB_DEVICE_2M, errno == EACCES ?
 			"run as root, or let your group open the node with the udev rule" :
 			"load the module: insmod rust_hugetlb.ko");
 	before = count_free();

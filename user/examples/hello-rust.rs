@@ -10,13 +10,13 @@ use std::os::fd::RawFd;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 
-use rust_hugetlb::{pool, HugeMapping, DEVICE, HUGE_PAGE_SIZE};
+use rust_hugetlb::{pool, HugeMapping, DEVICE_2M, HUGE_PAGE_SIZE};
 
 const WORDS: usize = HUGE_PAGE_SIZE / size_of::<u64>();
 
 const USAGE: &str = "\
 Usage: hello-rust [--fd N] [--pages COUNT] [--help]
-Maps COUNT pages of 2 MiB (4 unless told) of /dev/rust_hugetlb, writes a pattern and reads it back.
+Maps COUNT pages of 2 MiB (4 unless told) of /dev/rust_hugetlb-2M, writes a pattern and reads it back.
   --fd N         read only, the pattern that the parent wrote through descriptor N
   --pages COUNT  how many pages
 Exit status: 0 when every word is as it must be, 1 when not, 2 for wrong arguments.
@@ -96,7 +96,7 @@ fn write_and_read(pages: usize) -> Result<(), String> {
     let mapping = HugeMapping::new(pages).map_err(|e| e.to_string())?;
     mapping.populate().map_err(|e| e.to_string())?;
     write_pattern(&mapping);
-    println!("hello-rust: {pages} pages mapped from {DEVICE}, pattern written");
+    println!("hello-rust: {pages} pages mapped from {DEVICE_2M}, pattern written");
     let free = pool::free().map_err(|e| e.to_string())?;
     println!("hello-rust: free_hugepages: {free} now");
     read_pattern(&mapping)

@@ -30,17 +30,18 @@
 #endif
 
 #define RUST_HUGETLB_PAGE_SIZE ((size_t)2 << 20)
+/* Of the default page size, which the module's parameter default_1G makes 1 GiB. */
 #define RUST_HUGETLB_DEVICE "/dev/rust_hugetlb"
 #define RUST_HUGETLB_DEVICE_2M "/dev/rust_hugetlb-2M"
 #define RUST_HUGETLB_POOL "/sys/kernel/rust_hugetlb/hugepages-2048kB/"
 
 /*
- * Opens a new, empty huge file: a descriptor, or -1. It stays open across exec only after
- * rust_hugetlb_keep_on_exec().
+ * Opens a new, empty huge file of RUST_HUGETLB_DEVICE_2M: a descriptor, or -1. It stays open across
+ * exec only after rust_hugetlb_keep_on_exec().
  */
 static inline int rust_hugetlb_open(void)
 {
-	return open(RUST_HUGETLB_DEVICE, O_RDWR | O_CLOEXEC);
+	return open(RUST_HUGETLB_DEVICE_2M, O_RDWR | O_CLOEXEC);
 }
 
 /* Lets the program that this process execs next have the descriptor: 0, or -1. */

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use crate::{Error, DEVICE};
+use crate::{Error, DEVICE_2M};
 
 /// The calls of include/uapi/linux/rust_hugetlb.h.
 const TYPE: u32 = 0xE6;
@@ -57,9 +57,9 @@ impl From<Range<u64>> for ByteRange {
 pub struct HugeFile(OwnedFd);
 
 impl HugeFile {
-    /// Opens [`DEVICE`]: a new, empty file.
+    /// Opens [`DEVICE_2M`]: a new, empty file.
     pub fn new() -> Result<Self, Error> {
-        Self::open(DEVICE)
+        Self::open(DEVICE_2M)
     }
 
     /// Opens the device node `path`: a new, empty file.

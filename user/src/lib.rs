@@ -43,8 +43,8 @@ pub use mapping::HugeMapping;
 /// Bytes of one huge page.
 pub const HUGE_PAGE_SIZE: usize = 2 << 20;
 
-/// The device node of the default page size.
+/// The device node of the default page size, which the module's parameter `default_1G` makes 1 GiB.
 pub const DEVICE: &str = "/dev/rust_hugetlb";
 
-/// The device node of 2 MiB pages, whatever the default is.
+/// The device node of 2 MiB pages, whatever the default is: what this crate opens unless told.
 pub const DEVICE_2M: &str = "/dev/rust_hugetlb-2M";

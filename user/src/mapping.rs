@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::{fmt, io, ptr, slice};
 
-use crate::{words, Error, HugeFile, DEVICE, HUGE_PAGE_SIZE};
+use crate::{words, Error, HugeFile, DEVICE_2M, HUGE_PAGE_SIZE};
 
 /// A number of 2 MiB pages of one huge file, mapped readable and writable; shared, unless it was made
 /// private.
@@ -39,13 +39,13 @@ unsafe impl Send for HugeMapping {}
 unsafe impl Sync for HugeMapping {}
 
 impl HugeMapping {
-    /// Opens [`DEVICE`], a new and empty huge file, and maps `pages` pages of it, reserved in the
+    /// Opens [`DEVICE_2M`], a new and empty huge file, and maps `pages` pages of it, reserved in the
     /// pool.
     pub fn new(pages: usize) -> Result<Self, Error> {
-        Self::open(DEVICE, pages)
+        Self::open(DEVICE_2M, pages)
     }
 
-    /// Opens [`DEVICE`] and maps `pages` pages, none of them reserved: the pool may have fewer.
+    /// Opens [`DEVICE_2M`] and maps `pages` pages, none of them reserved: the pool may have fewer.
     ///
     /// A touch of a page that the pool does not have then is a `SIGBUS`;
     /// [`populate`](Self::populate) is how to find out.
@@ -54,7 +54,7 @@ impl HugeMapping {
         Self::map(HugeFile::new()?, pages, flags)
     }
 
-    /// Opens [`DEVICE`] and maps `pages` pages private, reserved in the pool: memory of this process
+    /// Opens [`DEVICE_2M`] and maps `pages` pages private, reserved in the pool: memory of this process
     /// that a forked one gets as a copy.
     ///
     /// Where the pool has no page for a copy, this process takes its page away from the forked one,
@@ -63,8 +63,8 @@ impl HugeMapping {
         Self::map(HugeFile::new()?, pages, libc::MAP_PRIVATE)
     }
 
-    /// Opens the device node `path`, a new and empty huge file, and maps `pages` pages of it,
-    /// reserved in the pool.
+    /// Opens the device node `path`, of 2 MiB pages, a new and empty huge file, and maps `pages` pages
+    /// of it, reserved in the pool.
     pub fn open(path: impl AsRef<Path>, pages: usize) -> Result<Self, Error> {
         Self::map(HugeFile::open(path)?, pages, libc::MAP_SHARED)
     }
@@ -286,7 +286,7 @@ impl Drop for HugeMapping {
 
 fn map_remedy(errno: i32) -> &'static str {
     match errno {
-        libc::EINVAL => "ask for one page or more of a descriptor of the module's device node",
+        libc::EINVAL => "ask for one page or more of a descriptor of the module's device node of 2 MiB pages",
         libc::ENODEV => "pass a descriptor of the module's device node",
         libc::EACCES => "open the device node for reading and writing",
         libc::ENOMEM => {

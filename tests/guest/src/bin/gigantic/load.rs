@@ -8,6 +8,7 @@ use guest::kmod::{load, unload, users, Reloaded};
 use guest::map::Request;
 use guest::pool::{Pool, OURS, OURS_1G};
 use guest::{check, memory, poll, refused, same, Check, HUGE};
+use rust_hugetlb::HugeFile;
 
 use crate::PAGE;
 
@@ -32,6 +33,8 @@ pub fn parameters() -> Check {
         let state = open(OURS_1G, node)?.state()?;
         same!(state.page_size, page as u64, "page size of {node}");
     }
+    let library = HugeFile::new()?.info()?;
+    same!(library.page_size, HUGE as u64, "page size of the library");
     let file = open(OURS_1G, default)?;
     refused!(
         file.map(Request::pages(1)),
