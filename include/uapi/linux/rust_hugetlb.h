@@ -58,6 +58,7 @@ struct rust_hugetlb_range {
  * Takes the pages of a range out of the file, mapped or not, private copies
  * included: fallocate(2) with FALLOC_FL_PUNCH_HOLE. The next touch finds zeros,
  * in a page that is not reserved. Reservations for pages that were not there stay.
+ *   ENOMEM   no memory for the file's bookkeeping; what is before is out
  */
 #define RUST_HUGETLB_PUNCH_HOLE \
 	_IOW(RUST_HUGETLB_IOC_TYPE, 2, struct rust_hugetlb_range)
@@ -68,6 +69,7 @@ struct rust_hugetlb_range {
  * before an error stay; the size does not change then.
  *   ENOSPC   no more pages
  *   EINTR    a signal came
+ *   ENOMEM   no memory for the file's page map
  */
 #define RUST_HUGETLB_PREALLOCATE \
 	_IOW(RUST_HUGETLB_IOC_TYPE, 3, struct rust_hugetlb_range)
