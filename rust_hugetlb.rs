@@ -15,6 +15,8 @@
 //! ├── charge            what a file is charged for       │
 //! ├── hstate            a page size                      │
 //! ├── pool, limbo       its free and its pinned pages    │
+//! ├── resizing          as many as were asked for        │
+//! ├── touches           how many had to be cleared       │
 //! ├── files, patrol     its open files, broken pages     │
 //! ├── scrubber          clears free pages                │
 //! ├── oom               gives them up                    │

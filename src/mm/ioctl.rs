@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ioctls of an open file, as include/uapi/rust_hugetlb.h has them.
+//! The ioctls of an open file, as include/uapi/linux/rust_hugetlb.h has them.
 //!
 //! Reads and writes the caller's memory before and after, not while, a request is served: touching
 //! it may fault, and a fault takes locks that come before ours.

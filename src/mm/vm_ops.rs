@@ -4,9 +4,8 @@
 //!
 //! Mirrors drivers/dax/device.c and `hugetlb_vm_ops`. Shared mappings of 2 MiB pages keep nothing of
 //! their own: fork, split and unmap are the kernel's business alone. Those of 1 GiB pages keep a
-//! guard for each VMA. A private mapping is an object in
-//! `vm_private_data` which its VMAs share; where a VMA is copied into another address space, which
-//! is fork, the copy gets an object of its own.
+//! guard for each VMA. A private mapping is an object in `vm_private_data` which its VMAs share; where
+//! a VMA is copied into another address space, which is fork, the copy gets an object of its own.
 
 use core::{
     marker::PhantomData,
