@@ -48,8 +48,12 @@ impl GiveUp {
             return None;
         }
         self.left = self.left.minus(PageCount::ONE);
-        // Of a node with surplus, a surplus page: then none has more of them than pages.
-        pool.remove_free_surplus(nodes)
-            .or_else(|| pool.remove_free(nodes))
+        // Of a node with surplus, a surplus page: then none has more of them than pages. Where one had
+        // that before, the pages of others that make up for it stay.
+        match pool.remove_free_surplus(nodes) {
+            None if pool.total().persistent().is_zero() => None,
+            None => pool.remove_free(nodes),
+            node => node,
+        }
     }
 }

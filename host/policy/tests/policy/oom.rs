@@ -2,6 +2,9 @@
 
 //! What a pool gives up when memory runs out: tables, and all small pools.
 
+use std::fmt::Debug;
+use std::ops::DerefMut;
+
 use rust_hugetlb::policy::count::PageCount;
 use rust_hugetlb::policy::node::NodeId;
 use rust_hugetlb::policy::oom::GiveUp;
@@ -9,6 +12,7 @@ use rust_hugetlb::policy::pool::{Claim, Counts, Pool};
 use rust_hugetlb::policy::reserve::{Reserve, Step};
 use rust_hugetlb::policy::size::HugeSize;
 
+use crate::forged;
 use crate::shell::{id, row, set};
 
 /// A pool with so many free pages, used surplus pages and used persistent pages on each node, of which
@@ -33,11 +37,11 @@ fn pool(nodes: &[[usize; 3]], resv: usize) -> Pool<Vec<Counts>> {
 }
 
 /// The nodes that pages leave at once.
-fn given_up(
+fn given_up<N: DerefMut<Target = [Counts]> + Debug>(
     size: HugeSize,
     floor: usize,
     nodes: usize,
-    pool: &mut Pool<Vec<Counts>>,
+    pool: &mut Pool<N>,
 ) -> Vec<usize> {
     let mut give_up = GiveUp::new(size);
     let nodes = set(&Vec::from_iter(0..nodes));
@@ -78,6 +82,22 @@ fn nodes_take_turns_and_others_are_left_alone() {
     let mut one = pool(&[[1, 0, 0], [3, 0, 0]], 0);
     assert_eq!(given_up(HugeSize::Size2M, 0, 1, &mut one), [0]);
     assert_eq!(row(one.on(id(1))), [3, 3, 0]);
+}
+
+/// One node's surplus can be another one's pages (`Pool::remove_free`): the last of those may not go.
+#[test]
+fn no_surplus_stays_without_a_page() {
+    for (rows, given) in [
+        ([[0, 0, 1], [1, 1, 0]], &[][..]),
+        ([[0, 0, 1], [2, 2, 0]], &[1]),
+        ([[0, 0, 1], [2, 2, 1]], &[1]),
+        ([[1, 1, 2], [3, 3, 0]], &[0, 1, 1]),
+    ] {
+        let total = [0, 1, 2].map(|kind| rows[0][kind] + rows[1][kind]);
+        let mut pool = forged::pool(total, &rows, id(0));
+        let seen = given_up(HugeSize::Size2M, 0, 2, &mut pool);
+        assert_eq!(seen, given, "of {rows:?}");
+    }
 }
 
 /// Each pool of two nodes with up to two pages of each kind, each number of promises, each floor.
