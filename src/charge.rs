@@ -65,11 +65,10 @@ impl Charge {
         }
     }
 
-    /// The page at `index` was taken on `claim`, and will be in the file. On what it counts as taken
-    /// from now on. Sleeps.
-    pub(crate) fn commit(&self, index: usize, claim: Claim, hstate: &Hstate) -> Result<Claim> {
+    /// The page at `index` was taken on `claim`, and will be in the file. Sleeps.
+    pub(crate) fn commit(&self, index: usize, claim: Claim, hstate: &Hstate) -> Result {
         if claim == Claim::Reserved {
-            return Ok(claim);
+            return Ok(());
         }
         let mut regions = self.0.lock();
         make_room(&mut regions)?;
@@ -77,22 +76,10 @@ impl Charge {
             // Somebody reserved it since the claim: once is enough, and that one may need it back.
             Ok(new) if new.is_zero() => {
                 hstate.pool().unreserve(PageCount::ONE);
-                Ok(Claim::Reserved)
+                Ok(())
             }
-            Ok(_) => Ok(Claim::Unreserved),
+            Ok(_) => Ok(()),
             Err(NeedRoom(_)) => Err(ENOMEM),
-        }
-    }
-
-    /// The page at `index`, committed on `claim`, will not be in the file after all. On what it is
-    /// to be given back: on a reservation, should the charge have to stay. Sleeps.
-    pub(crate) fn revert(&self, index: usize, claim: Claim) -> Claim {
-        match claim {
-            Claim::Reserved => Claim::Reserved,
-            Claim::Unreserved => match self.0.lock().remove(FileRange::only(index)) {
-                Ok(_) => Claim::Unreserved,
-                Err(NeedRoom(_)) => Claim::Reserved,
-            },
         }
     }
 

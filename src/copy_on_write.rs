@@ -90,7 +90,7 @@ impl HugeFile {
                     return None;
                 };
                 // The file's page may be mapped here, to be read.
-                self.unmap(fault, private, index);
+                self.unmap(fault, private, &lock);
                 self.give(private, &mut lock, page, claim)?;
                 private.hide(index);
             }
@@ -102,9 +102,11 @@ impl HugeFile {
                 let copy = self.copy(&*source, index, mapping, Claim::Unreserved);
                 match copy {
                     Some(page) => {
-                        self.unmap(fault, private, index);
+                        self.unmap(fault, private, &lock);
                         self.exchange(private, &mut lock, page)?;
                     }
+                    // hugetlb writes to what only somebody with a reference reads.
+                    None if source.is_unshared() => {}
                     None if may_rob => self.rob_others(private, &mut lock),
                     None => return None,
                 }
@@ -174,7 +176,11 @@ impl HugeFile {
         if release == Release::All {
             self.relatives.remove(private);
         }
-        // Last: who punches a hole takes a page, too, and puts a promise in its place.
+        // Last: who punches a hole takes a page, too, and puts a promise in its place. Where all of it
+        // ends he finds that out; of a part, who took one that was not seen here is waited for.
+        if release != Release::All {
+            self.hstate.fault_locks().wait_for_holders();
+        }
         let unused = private.end_promises(range);
         if !unused.is_zero() {
             self.hstate.pool().unreserve(unused);
@@ -256,15 +262,15 @@ impl HugeFile {
 
     /// Takes back a page, taken on `claim`, that was given to nobody.
     fn take_back(&self, page: PrivatePage, claim: Claim) {
-        // Nobody could pin it yet, so it is free; a share of another mapping's is just given up.
-        if let Some(Ok(page)) = page.leave() {
-            self.hstate.unuse(page, claim);
+        // A share of another mapping's is just given up.
+        if let Some(page) = page.leave() {
+            self.hstate.take_back(page, claim);
         }
     }
 
     /// Takes the page that `private` shares from those it shares it with. Sleeps.
     fn rob_others(&self, private: &Private, lock: &mut FaultLock<'_>) {
-        self.unmap_everywhere(lock.index());
+        self.unmap_everywhere(lock);
         let index = lock.index();
         self.relatives.take_pages(
             lock,
@@ -310,10 +316,10 @@ impl HugeFile {
         found
     }
 
-    /// Makes sure that what `private` has had mapped at `index` is not mapped any more.
-    fn unmap(&self, fault: &Fault<'_>, private: &Private, index: usize) {
+    /// Makes sure that what `private` has had mapped at the locked index is not mapped any more.
+    fn unmap(&self, fault: &Fault<'_>, private: &Private, lock: &FaultLock<'_>) {
         if private.is_doubled() {
-            self.unmap_everywhere(index);
+            self.unmap_everywhere(lock);
         } else {
             fault.zap(self.hstate.size().order());
         }

@@ -62,7 +62,7 @@ impl HugeFile {
         while let Some(index) = self.next_page(from) {
             let mut lock = self.pages.lock(index);
             // Once more: until its page is gone a place can fault it in again.
-            self.unmap_everywhere(index);
+            self.unmap_everywhere(&lock);
             self.drop_private_pages(&mut lock);
             if self.drop_page(&mut lock) {
                 dropped = dropped.plus(PageCount::ONE);
@@ -87,10 +87,10 @@ impl HugeFile {
                 // First, as it is all that can fail.
                 self.charge.forget(FileRange::only(index))?;
             }
-            self.unmap_everywhere(index);
+            self.unmap_everywhere(&lock);
             self.drop_private_pages(&mut lock);
             self.drop_page(&mut lock);
-            from = index;
+            from = index.saturating_add(1);
         }
         Ok(())
     }
@@ -141,7 +141,7 @@ impl HugeFile {
             let mut next = private.pages.next(vma.first);
             while let Some(index) = next.filter(|index| *index < vma.end) {
                 let mut lock = self.pages.lock(index);
-                self.unmap_everywhere(index);
+                self.unmap_everywhere(&lock);
                 if let Some(page) = private.pages.remove(&mut lock) {
                     self.drop_private_page(&private, index, page, no_surplus);
                 }
@@ -158,11 +158,7 @@ impl HugeFile {
         self.each_linked(range, |_, _| count += 1);
         let mut linked = KVVec::with_capacity(count, GFP_KERNEL)?;
         self.each_linked(range, |private, vma| {
-            let part = FileRange {
-                first: vma.first.max(range.first),
-                end: vma.end.min(range.end),
-            };
-            let _ = linked.push_within_capacity((private.serial(), part));
+            let _ = linked.push_within_capacity((private.serial(), vma.intersection(range)));
         });
         Ok(linked)
     }

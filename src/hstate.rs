@@ -135,6 +135,20 @@ impl Hstate {
         self.pool.unuse(page, claim);
     }
 
+    /// Takes back a page, taken on `claim`, that was given to nobody. Somebody who looks pages up by
+    /// their number may hold it for a moment all the same. Sleeps.
+    pub(crate) fn take_back(&self, page: Result<FreePage, PinnedPage>, claim: Claim) {
+        match page {
+            Ok(page) => self.unuse(page, claim),
+            Err(page) => {
+                self.limbo.hold(page);
+                if claim == Claim::Reserved {
+                    self.pool.lock().counts.promise_held();
+                }
+            }
+        }
+    }
+
     /// Takes a page back from its file, which no page table maps any more. Sleeps.
     pub(crate) fn retire(&self, page: FilePage) {
         match page.leave() {

@@ -132,10 +132,14 @@ impl HugeFile {
         PageMap::new(&self.host, self.hstate.fault_locks())
     }
 
-    /// Takes the page at `index` out of all page tables, private mappings' own included.
-    pub(crate) fn unmap_everywhere(&self, index: usize) {
-        self.host
-            .unmap(self.base_index(index), self.hstate.size().base_pages());
+    /// Takes the page at the locked index out of all page tables, private mappings' own included.
+    /// Sleeps.
+    pub(crate) fn unmap_everywhere(&self, lock: &FaultLock<'_>) {
+        if let Some(page) = self.pages.get(lock) {
+            page.wait_for_hand_over();
+        }
+        let first = self.base_index(lock.index());
+        self.host.unmap(first, self.hstate.size().base_pages());
     }
 
     /// Marks the page that lies at `frame` as broken, if it is one of this file or of a private mapping
@@ -153,7 +157,7 @@ impl HugeFile {
                 is_here |= page.is_some_and(|page| page.break_at(frame));
             });
             if is_here {
-                self.unmap_everywhere(index);
+                self.unmap_everywhere(&lock);
                 return true;
             }
             from = index.checked_add(1);
@@ -203,21 +207,15 @@ impl HugeFile {
         let index = lock.index();
         let claim = self.charge.claim(index);
         let page = take(claim).ok_or(ENOSPC)?;
-        let claim = match self.charge.commit(index, claim, &self.hstate) {
-            Ok(claim) => claim,
-            Err(err) => {
-                self.hstate.unuse(page, claim);
-                return Err(err);
-            }
-        };
+        if let Err(err) = self.charge.commit(index, claim, &self.hstate) {
+            self.hstate.unuse(page, claim);
+            return Err(err);
+        }
         self.hstate.count_touch(&page);
         let page = page.into_file(&self.host, self.base_index(index));
         self.pages.insert(lock, page).map_err(|page| {
-            let claim = self.charge.revert(index, claim);
-            // Nobody could pin it yet, so it is free again.
-            if let Ok(page) = page.leave() {
-                self.hstate.unuse(page, claim);
-            }
+            // The charge stays, as somebody who reserves may have counted on it by now.
+            self.hstate.take_back(page.leave(), Claim::Reserved);
             ENOMEM
         })
     }

@@ -147,10 +147,7 @@ impl Private {
         shown.extend_from_slice(parent.book.lock().shown.ranges(), GFP_KERNEL)?;
         let mut book = self.book.lock();
         for part in &shown {
-            let part = FileRange {
-                first: part.first.max(range.first),
-                end: part.end.min(range.end),
-            };
+            let part = part.intersection(range);
             if part.first < part.end {
                 make_room(&mut book.shown)?;
                 book.shown.add(part).map_err(|_| ENOMEM)?;

@@ -9,7 +9,7 @@ use core::{marker::PhantomData, ptr::NonNull};
 
 use kernel::{bindings, page::PAGE_SHIFT, page::PAGE_SIZE};
 
-use super::{page::Mappable, vma::Mapping, zap_guard::ZapGuard};
+use super::{hwpoison, page::Mappable, vma::Mapping, zap_guard::ZapGuard};
 
 /// A page fault in a mapping of a huge file, under the mmap read lock or the VMA's.
 ///
@@ -173,19 +173,26 @@ impl<'a> Fault<'a> {
         Outcome(unsafe { bindings::vmf_insert_folio_pud(vmf, folio, writable) })
     }
 
-    /// Lets the kernel map the base page at the fault's address.
+    /// Lets the kernel map the base page at the fault's address. It does so when the fault lock is gone,
+    /// so it gets the page locked: who wants it unmapped waits for that
+    /// ([`FilePage::wait_for_hand_over`](super::page::FilePage::wait_for_hand_over)). Sleeps.
     fn hand_over(&self, page: &impl Mappable, order: u32) -> Outcome {
         let Some(base_index) = self.base_index_of_address() else {
             return Outcome::SIGBUS;
         };
-        page.add_reference();
-        // SAFETY: By the type invariant; the page has that many base pages, contiguous in the memory
-        // map. The kernel takes over the reference.
-        unsafe {
-            let head: *mut bindings::page = page.folio().cast();
-            (*self.vmf.as_ptr()).page = head.add(base_index & ((1 << order) - 1));
+        let head: *mut bindings::page = page.folio().cast();
+        // SAFETY: The page has that many base pages, contiguous in the memory map.
+        let base_page = unsafe { head.add(base_index & ((1 << order) - 1)) };
+        // SAFETY: The memory map of the page stays with it.
+        if unsafe { hwpoison::is_broken(base_page) } {
+            // The kernel would take the page for one of the page cache that can be dropped.
+            return Outcome::BROKEN;
         }
-        Outcome(0)
+        page.lock();
+        page.add_reference();
+        // SAFETY: By the type invariant. The kernel takes over the reference, and the lock.
+        unsafe { (*self.vmf.as_ptr()).page = base_page };
+        Outcome::LOCKED
     }
 }
 
@@ -201,6 +208,9 @@ impl Outcome {
 
     /// Nothing was done: the access is to be tried again.
     pub(super) const AGAIN: Self = Self(bindings::vm_fault_reason_VM_FAULT_NOPAGE);
+
+    /// The fault has a page for the kernel to map, which is locked.
+    const LOCKED: Self = Self(bindings::vm_fault_reason_VM_FAULT_LOCKED);
 
     pub(super) const RETRY: Self = Self(bindings::vm_fault_reason_VM_FAULT_RETRY);
 

@@ -34,8 +34,8 @@ unsafe impl Sync for Owned {}
 /// What `private` says of a page.
 ///
 /// ```text
-/// 63 ..... 16   15 14   13 ....... 8     7         6        5 ... 0
-///  sharers        0     made of order  broken  known zero   order
+/// 63 ..... 16   15     14       13 ....... 8     7         6        5 ... 0
+///  sharers      0   was shared  made of order  broken  known zero   order
 /// ```
 #[derive(Clone, Copy)]
 pub(super) struct Label(usize);
@@ -45,6 +45,8 @@ impl Label {
     const ZERO: usize = 1 << 6;
     const BROKEN: usize = 1 << 7;
     const PIECES: u32 = 8;
+    /// Several private mappings had it at a time.
+    const WAS_SHARED: usize = 1 << 14;
     /// One more private mapping that has the page, beside the first.
     const SHARER: usize = 1 << 16;
 
@@ -59,7 +61,8 @@ impl Label {
     /// Whether `private` of some compound page of that order says what it would if the page were
     /// ours. Who else has such pages is unlikely to keep the same there.
     pub(super) fn may_be(private: usize, order: u32) -> bool {
-        let changing = Self::ZERO | Self::BROKEN | Self::ORDER << Self::PIECES;
+        let changing =
+            Self::ZERO | Self::BROKEN | Self::ORDER << Self::PIECES | Self::WAS_SHARED;
         private & (Self::SHARER - 1) & !changing == order as usize
     }
 
@@ -82,9 +85,9 @@ impl Label {
         Self(self.0 | Self::ZERO)
     }
 
-    /// The same of a page that is being written to.
-    pub(super) fn dirty(self) -> Self {
-        Self(self.0 & !Self::ZERO)
+    /// The same of a page that gets a user, who writes to it and has shared it with nobody yet.
+    pub(super) fn used(self) -> Self {
+        Self(self.0 & !(Self::ZERO | Self::WAS_SHARED))
     }
 
     /// The same of a page that was made of pages of `1 << order` base pages: it goes back to the
@@ -144,9 +147,13 @@ impl Owned {
     }
 
     fn set_broken(&self) {
+        self.change_label(|label| label | Label::BROKEN);
+    }
+
+    /// Changes a bit of the label, whose number of sharers others may change meanwhile.
+    fn change_label(&self, change: impl Fn(usize) -> usize) {
         let mut old = self.label().0;
-        // Others may change the number of sharers.
-        while let Err(now) = self.private().cmpxchg(old, old | Label::BROKEN, Relaxed) {
+        while let Err(now) = self.private().cmpxchg(old, change(old), Relaxed) {
             old = now;
         }
     }
@@ -163,7 +170,20 @@ impl Owned {
 
     /// Counts one more that shares the page. Whoever does so has a share already.
     pub(super) fn add_sharer(&self) {
-        self.private().fetch_add(Label::SHARER, Relaxed);
+        self.change_label(|label| (label | Label::WAS_SHARED) + Label::SHARER);
+    }
+
+    /// Whether somebody may have pinned the page who shared it. Of a page that nobody shares with the
+    /// caller: once that is not so, pins are the caller's own.
+    pub(super) fn is_pinned_by_former_sharer(&self) -> bool {
+        if self.label().0 & Label::WAS_SHARED == 0 {
+            return false;
+        }
+        let is_pinned = self.is_dma_pinned();
+        if !is_pinned {
+            self.change_label(|label| label & !Label::WAS_SHARED);
+        }
+        is_pinned
     }
 
     /// Gives one share up. False: it was the last one, and the page is the caller's alone.
@@ -253,7 +273,7 @@ impl Owned {
     }
 
     /// `folio_lock`. Sleeps.
-    fn lock(&self) {
+    pub(super) fn lock(&self) {
         // SAFETY: The flags live as long as we own a reference, and once a page is in use
         // everybody's accesses to them are atomic.
         let flags = unsafe {
@@ -271,7 +291,7 @@ impl Owned {
         unsafe { bindings::__folio_lock(self.folio()) };
     }
 
-    fn unlock(&self) {
+    pub(super) fn unlock(&self) {
         // SAFETY: [`Self::lock`] locked it.
         unsafe { bindings::folio_unlock(self.folio()) };
     }
@@ -371,6 +391,9 @@ impl Drop for Owned {
         }
     }
 }
+
+#[cfg(CONFIG_DEBUG_KMAP_LOCAL_FORCE_MAP)]
+compile_error!("kmap_local_page maps base pages only with CONFIG_DEBUG_KMAP_LOCAL_FORCE_MAP");
 
 /// Clears `count` base pages of a page, from its `first` on.
 ///

@@ -43,6 +43,10 @@ pub(crate) trait Mappable {
     #[doc(hidden)]
     fn add_reference(&self);
 
+    /// The folio lock, for the kernel to release. Sleeps.
+    #[doc(hidden)]
+    fn lock(&self);
+
     /// Whether it was found broken: nobody may map it any more.
     fn is_broken(&self) -> bool;
 }
@@ -123,7 +127,7 @@ impl FreePage {
         host: &Host,
         index: usize,
     ) -> Result<PrivatePage, Self> {
-        self.0.set_label(self.0.label().dirty());
+        self.0.set_label(self.0.label().used());
         if !self.0.copy(source.folio()) {
             return Err(self);
         }
@@ -137,7 +141,7 @@ impl FreePage {
         if !label.is_zero() {
             self.0.clear();
         }
-        self.0.set_label(label.dirty());
+        self.0.set_label(label.used());
         self.0.set_place(host.mapping(), index);
         self.0
     }
@@ -197,12 +201,23 @@ impl Mappable for FilePage {
         self.0.refcount().fetch_add(1, Relaxed);
     }
 
+    fn lock(&self) {
+        self.0.lock();
+    }
+
     fn is_broken(&self) -> bool {
         self.0.label().is_broken()
     }
 }
 
 impl FilePage {
+    /// Waits until what faults let the kernel map is mapped. Under the fault lock of its index, under
+    /// which that begins. Sleeps.
+    pub(crate) fn wait_for_hand_over(&self) {
+        self.0.lock();
+        self.0.unlock();
+    }
+
     /// Marks it as broken if `frame` is its first one. Whether it is. Under the fault lock of its
     /// index.
     pub(crate) fn break_at(&self, frame: usize) -> bool {

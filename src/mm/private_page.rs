@@ -37,10 +37,16 @@ impl PrivatePage {
         Self::new(unsafe { Owned::from_folio(self.0.pointer()) })
     }
 
-    /// Whether it is this mapping's alone. Under the fault lock of its index, which each mapping
-    /// takes to share it or to give it up, that stays so.
-    pub(crate) fn is_exclusive(&self) -> bool {
+    /// Whether no other mapping has it. Under the fault lock of its index, which each mapping takes to
+    /// share it or to give it up, that stays so.
+    pub(crate) fn is_unshared(&self) -> bool {
         self.0.is_unshared()
+    }
+
+    /// Whether it is this mapping's alone: nobody reads it, either, who pinned it to read when he
+    /// shared it (`gup_must_unshare` asks for a copy of an anonymous page only), and has given it up.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.is_unshared() && !self.0.is_pinned_by_former_sharer()
     }
 
     /// Whether both are shares of one page.
@@ -82,6 +88,10 @@ impl Mappable for PrivatePage {
 
     fn add_reference(&self) {
         self.0.refcount().fetch_add(1, Relaxed);
+    }
+
+    fn lock(&self) {
+        self.0.lock();
     }
 
     fn is_broken(&self) -> bool {

@@ -104,8 +104,8 @@ pub(crate) fn each_private<T: MappedFile>(
 /// The `vm_operations_struct`s of mappings of `T`.
 ///
 /// `vm_private_data` of a VMA with the first is null. With the others it is a `KBox<ZapGuard>`'s
-/// pointer or an `Arc<T::Private>`'s, or null where there was no memory for one: of a VMA that was
-/// copied, by fork or when it was cut or moved.
+/// pointer or an `Arc<T::Private>`'s, or null where there was no memory for one, or a signal came: of a
+/// VMA that was copied, by fork or when it was cut or moved.
 struct Operations<T>(PhantomData<T>);
 
 impl<T: MappedFile> Operations<T> {

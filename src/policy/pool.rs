@@ -12,7 +12,7 @@
 //!
 //! Whenever the lock is free: for each node `free ≤ nr`; the totals are the sums over the nodes; and
 //! of these `resv ≤ free ≤ nr`, `surplus ≤ nr` (a promise that a broken page was meant for exceeds
-//! `free`: see [`Pool::lose`]). [`Pool::check`] says whether they hold. (One node
+//! `free`: see [`Pool::lose`], [`Pool::promise_held`]). [`Pool::check`] says whether they hold. (One node
 //! can have more surplus than pages, as with hugetlb: see [`Pool::remove_free`].)
 
 use core::ops::DerefMut;
@@ -65,7 +65,7 @@ pub struct Pool<N> {
     resv: PageCount,
     /// How many surplus pages may be made (`nr_overcommit_huge_pages`).
     overcommit: PageCount,
-    /// Pages that broke while they were free.
+    /// Pages that broke while they were free, or that were promised again before they were.
     lost: PageCount,
     nodes: N,
     /// Where the next page is taken from the page allocator (`next_nid_to_alloc`).
@@ -178,6 +178,13 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
             counts.free = counts.free.plus(PageCount::ONE);
         });
         self.resv = self.resv.plus(PageCount::ONE);
+    }
+
+    /// A page that was taken on a promise goes back unused, but somebody holds it for a moment yet: the
+    /// promise is made again, of that page, and until it is free there may be one less than promised.
+    pub fn promise_held(&mut self) {
+        self.resv = self.resv.plus(PageCount::ONE);
+        self.lost = self.lost.plus(PageCount::ONE);
     }
 
     /// Promises `count` of the available pages.

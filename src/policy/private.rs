@@ -12,7 +12,7 @@ pub enum Own {
     Absent,
     /// Nobody else has it.
     Exclusive,
-    /// Mappings of other tasks have it, too, since a fork.
+    /// Mappings of other tasks have it, too, since a fork; or had it, and pinned it then.
     Shared,
 }
 

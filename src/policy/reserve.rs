@@ -66,7 +66,7 @@ impl Reserve {
         }
     }
 
-    /// Decides the next step. `allowed`: the nodes that the caller may use.
+    /// Decides the next step.
     pub fn next<N>(&mut self, pool: &mut Pool<N>) -> Step
     where
         N: DerefMut<Target = [Counts]>,

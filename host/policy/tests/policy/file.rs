@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rust_hugetlb::policy::count::PageCount;
 use rust_hugetlb::policy::pool::Claim;
 use rust_hugetlb::policy::range::FileRange;
-use rust_hugetlb::policy::regions::{NeedRoom, Regions};
+use rust_hugetlb::policy::regions::Regions;
 
 use crate::world::{Hugetlb, World};
 
@@ -98,17 +98,6 @@ impl File {
     /// The page is in the file.
     pub(crate) fn insert(&mut self, index: usize, node: usize) {
         self.present.insert(index, node);
-    }
-
-    /// `Charge::revert`: it is not. On what it is to be given back.
-    pub(crate) fn revert(&mut self, index: usize, claim: Claim) -> Claim {
-        match claim {
-            Claim::Reserved => Claim::Reserved,
-            Claim::Unreserved => match self.regions.remove(FileRange::only(index)) {
-                Ok(_) => Claim::Unreserved,
-                Err(NeedRoom(_)) => Claim::Reserved,
-            },
-        }
     }
 
     /// The page at `index` is in the file no more; its node.

@@ -61,8 +61,7 @@ enum Stage {
     Commit(Claim),
     Unreserve(Claim, Unreservation),
     Insert(Claim),
-    /// Takes the charge's lock for a moment.
-    Revert(Claim),
+    /// The charge stays, so that nobody who reserves loses what counts as charged to him.
     GoBack(Claim),
     Done,
 }
@@ -80,8 +79,6 @@ struct State {
     file: File,
     /// What was reserved.
     mapped: Vec<FileRange>,
-    /// What a fault charged, and took back when there was no memory for the page map.
-    uncharged: Vec<usize>,
     /// Which task has the charge's lock.
     locked_by: Option<usize>,
 }
@@ -102,10 +99,7 @@ struct Tally {
 
 impl Task {
     fn wants_lock(&self) -> bool {
-        matches!(
-            self.stage,
-            Stage::Map(_) | Stage::Claim | Stage::Commit(_) | Stage::Revert(_)
-        )
+        matches!(self.stage, Stage::Map(_) | Stage::Claim | Stage::Commit(_))
     }
 
     fn step(&mut self, who: usize, state: &mut State, machine: &mut Machine<'_>, t: &mut Tally) {
@@ -113,7 +107,6 @@ impl Task {
             pool,
             file,
             mapped,
-            uncharged,
             locked_by,
         } = state;
         let index = self.index;
@@ -177,27 +170,17 @@ impl Task {
                     Stage::Insert(claim)
                 }
             },
-            Stage::Insert(claim) if machine.fails() => Stage::Revert(claim),
+            Stage::Insert(claim) if machine.fails() => Stage::GoBack(claim),
             Stage::Insert(_) => {
                 file.insert(index, 0);
                 t.present += 1;
                 Stage::Done
             }
-            Stage::Revert(claim) => {
-                let back = file.revert(index, claim);
-                t.kept_charge += usize::from(back != claim);
-                t.reserved_kept += usize::from(claim == Claim::Reserved);
-                if back == Claim::Unreserved {
-                    uncharged.push(index);
-                }
-                Stage::GoBack(back)
-            }
             Stage::GoBack(claim) => {
                 t.gone_back += 1;
-                match claim {
-                    Claim::Unreserved => assert!(pool.put(0).is_some()),
-                    Claim::Reserved => assert!(pool.unuse(0)),
-                }
+                t.kept_charge += usize::from(claim == Claim::Unreserved);
+                t.reserved_kept += usize::from(claim == Claim::Reserved);
+                assert!(pool.unuse(0));
                 Stage::Done
             }
             Stage::Done => unreachable!("it is done"),
@@ -242,7 +225,6 @@ fn race(tasks: &[Does], failures: usize, choices: &mut Choices, tally: &mut Tall
         pool: Shell::with(&[[nr, nr, surplus]], 0),
         file: File::default(),
         mapped: Vec::new(),
-        uncharged: Vec::new(),
         locked_by: None,
     };
     state.pool.set_overcommit(choices.pick(3));
@@ -272,19 +254,17 @@ fn race(tasks: &[Does], failures: usize, choices: &mut Choices, tally: &mut Tall
         state.pool.check();
     }
 
-    // What was reserved stays so, whatever became of faults. (But for what a fault had charged by
-    // then: as with hugetlb its charge counts as the mapping's until it is taken back.) Each promise
-    // belongs to a page of the file that is charged and not there; each page in use is there.
+    // What was reserved stays so, whatever became of faults. (hugetlb takes back what a fault charged,
+    // which counted as the mapping's by then.) Each promise belongs to a page of the file that is
+    // charged and not there; each page in use is there.
     let State {
         mut pool,
         mut file,
         mapped,
-        uncharged,
         ..
     } = state;
     for index in mapped.iter().flat_map(|range| range.first..range.end) {
-        let kept = file.is_charged(index) || uncharged.contains(&index);
-        assert!(kept, "page {index} lost its charge");
+        assert!(file.is_charged(index), "page {index} lost its charge");
     }
     let present = file.present();
     for index in present.keys() {

@@ -265,6 +265,21 @@ fn a_promise_can_be_kept_by_a_surplus_page() {
 }
 
 #[test]
+fn a_page_that_is_held_can_be_promised_again() {
+    let mut pool = Pool::new(vec![Counts::default()], NodeId::FIRST);
+    assert!(pool.add(id(0)));
+    let mut reserve = Reserve::new(PageCount::ONE);
+    assert_eq!(reserve.next(&mut pool), reserve::Step::Done(Ok(())));
+    assert!(pool.take(id(0), Claim::Reserved));
+    pool.promise_held();
+    assert!(pool.check(), "{pool:?}");
+    assert_eq!((row(pool.total()), pool.resv().get()), ([1, 0, 0], 1));
+    // Nobody else gets it once it is free.
+    assert_eq!(pool.put(id(0)), Fate::Keep);
+    assert!(!pool.take(id(0), Claim::Unreserved) && pool.take(id(0), Claim::Reserved));
+}
+
+#[test]
 fn an_unused_page_is_promised_again_even_if_its_node_has_surplus() {
     for surplus in [0, 1, 2] {
         let mut pool = promised([2, 1, surplus], [0, 0, 0], 0);

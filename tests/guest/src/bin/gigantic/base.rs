@@ -3,10 +3,14 @@
 //! Mappings for which transparent huge pages are off: the kernel asks for base pages and gets those
 //! of the same 1 GiB page.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+
 use guest::child::{fork, in_child};
 use guest::device::open_of;
 use guest::file::Huge;
 use guest::map::{Map, Request};
+use guest::memory::BASE_PAGE;
 use guest::pipe::Pipe;
 use guest::pool::OURS_1G;
 use guest::thp::Setting;
@@ -173,5 +177,45 @@ pub fn beside_a_huge_entry() -> Check {
         )?;
         child.link.send(1)?;
         child.finish()
+    })
+}
+
+/// The kernel enters a base page when the fault is over as far as the module goes. A hole waits for that:
+/// an entry that came later would lead to the page that was punched out, and hold it.
+pub fn holes_under_threads_that_touch() -> Check {
+    const THREADS: usize = 4;
+    const ROUNDS: usize = 8;
+    /// Touched base pages of one page, so that all threads are at it.
+    const ENOUGH: usize = 256;
+    balanced(2, || {
+        let file = Huge::new(OURS_1G)?;
+        let map = file.map(Request::of(OURS_1G, 1))?;
+        map.advise(libc::MADV_NOHUGEPAGE)?;
+        let (done, touched) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let touch = |thread: usize| {
+            // Each has a part of its own, and never the same entry twice before a hole.
+            let part = thread * (PAGE / THREADS)..(thread + 1) * (PAGE / THREADS);
+            for offset in part.step_by(BASE_PAGE as usize).cycle() {
+                if done.load(Relaxed) {
+                    return;
+                }
+                map.read(offset);
+                touched.fetch_add(1, Relaxed);
+            }
+        };
+        thread::scope(|scope| {
+            (0..THREADS).for_each(|thread| drop(scope.spawn(move || touch(thread))));
+            let result = (0..ROUNDS).try_for_each(|_| {
+                let before = touched.load(Relaxed);
+                while touched.load(Relaxed) < before + ENOUGH {
+                    thread::yield_now();
+                }
+                file.punch(0, PAGE as u64)?;
+                same!(OURS_1G.pinned()?, 0, "pages that are held after the hole");
+                Ok(())
+            });
+            done.store(true, Relaxed);
+            result
+        })
     })
 }

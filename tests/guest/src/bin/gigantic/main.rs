@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         base::where_thp_is_off,
         base::until_it_is_unmapped,
         base::beside_a_huge_entry,
+        base::holes_under_threads_that_touch,
         fork::with_what_would_copy_page_tables,
         fork::advice_about_fork,
     ])

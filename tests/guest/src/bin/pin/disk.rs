@@ -76,8 +76,23 @@ impl Drop for Disk {
     }
 }
 
+/// The disk itself, open for O_DIRECT, while it is not mounted.
+pub fn whole() -> Check<File> {
+    Ok(OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_DIRECT)
+        .open(DEVICE)?)
+}
+
 /// pread into a mapping.
-fn read(file: &File, map: &Map, offset: usize, bytes: usize, from: usize) -> Result<usize, Errno> {
+pub fn read(
+    file: &File,
+    map: &Map,
+    offset: usize,
+    bytes: usize,
+    from: usize,
+) -> Result<usize, Errno> {
     let base = map.base().wrapping_add(offset);
     // SAFETY: The range lies in the mapping, whose accesses are volatile; what is not mapped is
     // EFAULT.

@@ -71,6 +71,7 @@ fn disk() -> ExitCode {
         disk::pages_taken_away_while_they_are_read_into,
         polled::data_land_in_the_page_that_was_pinned,
         polled::a_fork_meanwhile_copies_for_the_child,
+        polled::what_a_child_pins_is_as_it_was_shared,
         polled::a_process_killed_meanwhile,
     ])
 }

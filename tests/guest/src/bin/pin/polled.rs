@@ -13,9 +13,9 @@ use guest::map::Map;
 use guest::ring::{Buffer, Ring};
 use guest::worker::Worker;
 use guest::{check, same, Check, Errno, Fail, HUGE};
-use io_uring::{opcode, types, IoUring};
+use io_uring::{opcode, squeue, types, IoUring};
 
-use crate::disk::{Disk, DISKS};
+use crate::disk::{self, Disk, DISKS};
 use crate::end::End;
 use crate::holder::{Holder, PINNED};
 use crate::others;
@@ -26,6 +26,9 @@ const POOL: u64 = 3;
 const BYTES: usize = 128 << 10;
 
 const IORING_ENTER_GETEVENTS: u32 = 1;
+
+/// Now, by this task: not later, by a worker.
+const NOW: i32 = libc::RWF_NOWAIT;
 
 /// A ring whose requests end when they are asked for.
 struct Polled(Worker<IoUring>);
@@ -38,10 +41,17 @@ impl Polled {
 
     /// Starts a read of the first bytes of `file`, to `base`.
     fn start(&self, file: &File, base: *mut u8) -> Check {
-        let entry = opcode::Read::new(types::Fd(file.as_raw_fd()), base, BYTES as u32)
-            // Now, by this task: not later, by a worker.
-            .rw_flags(libc::RWF_NOWAIT)
-            .build();
+        let read = opcode::Read::new(types::Fd(file.as_raw_fd()), base, BYTES as u32);
+        self.submit(read.rw_flags(NOW).build())
+    }
+
+    /// Starts a write of the first bytes of `file`, from `base`.
+    fn start_write(&self, file: &File, base: *mut u8) -> Check {
+        let write = opcode::Write::new(types::Fd(file.as_raw_fd()), base, BYTES as u32);
+        self.submit(write.rw_flags(NOW).build())
+    }
+
+    fn submit(&self, entry: squeue::Entry) -> Check {
         self.0.call(move |ring| {
             // SAFETY: The range is mapped, and its owner expects the data. enter without
             // GETEVENTS takes no argument and looks at no request that is over.
@@ -50,7 +60,7 @@ impl Polled {
                 let submitted = ring.submitter().enter::<libc::sigset_t>(1, 0, 0, None)?;
                 same!(submitted, 1, "requests submitted");
             }
-            check!(ring.completion().next().is_none(), "the read did not wait");
+            check!(ring.completion().next().is_none(), "it did not wait");
             Ok(())
         })
     }
@@ -65,9 +75,9 @@ impl Polled {
             Ok(ring.completion().next().map(|end| end.result()))
         })?;
         match result {
-            Some(result) if result < 0 => Err(Fail(format!("a read: {}", Errno(-result)))),
+            Some(result) if result < 0 => Err(Fail(format!("a request: {}", Errno(-result)))),
             other => {
-                same!(other, Some(BYTES as i32), "bytes read");
+                same!(other, Some(BYTES as i32), "bytes read or written");
                 Ok(())
             }
         }
@@ -199,6 +209,47 @@ pub fn a_fork_meanwhile_copies_for_the_child() -> Check {
             "words of the parent's page"
         );
         side.settles("without the child", (POOL, POOL - 1, 0, 0))
+    })
+}
+
+/// A child writes to the disk from a page that it shares with its parent, and gives the page up: what
+/// the parent does to its own from then on is not for the child. hugetlb copies at the pin, the module
+/// when the parent writes.
+pub fn what_a_child_pins_is_as_it_was_shared() -> Check {
+    let whole = disk::whole()?;
+    beside(POOL, |side| {
+        let map = Kind::Private.pages(1).map(&side.open()?)?;
+        map.fill(0, PINNED);
+        // What is on the disk, to be written there again.
+        same!(disk::read(&whole, &map, 0, BYTES, 0), Ok(BYTES), "pread");
+        let child = fork(|link| {
+            let polled = Polled::new()?;
+            polled.start_write(&whole, map.base())?;
+            map.unmap(0, HUGE)?;
+            link.send(1)?;
+            link.number()?;
+            polled.finish()?;
+            link.send(1)?;
+            link.number().map(drop)
+        })?;
+        child.link.number()?;
+        map.fill(0, 1);
+        let what = "written to by the parent";
+        others::settles(side, what, (POOL, POOL - 2, 0, 0), 1)?;
+        child.link.send(1)?;
+        child.link.number()?;
+        others::settles(
+            side,
+            "the child's request is over",
+            (POOL, POOL - 1, 0, 0),
+            0,
+        )?;
+        // Nobody else has the page now: it is written to where it is.
+        map.fill(0, 2);
+        side.counts("written to once more", (POOL, POOL - 1, 0, 0))?;
+        child.link.send(1)?;
+        child.finish()?;
+        map.holds(0, 2)
     })
 }
 
