@@ -13,18 +13,23 @@ pub const BASE_PAGE: u64 = 4096;
 /// Slab pages come and go all the time; that is less than a huge page.
 pub const NOISE_KIB: u64 = 1536;
 
-/// Free KiB: MemFree, and the pages that wait in the allocator's per-CPU lists, which MemFree
-/// leaves out although a freed huge page may lie there.
+/// Free KiB: what the zones have, and the pages that wait in the allocator's per-CPU lists, which
+/// MemFree leaves out although a freed huge page may lie there. Both from one file, which shows a zone
+/// under its lock: a page that goes from a list to the zone meanwhile would count twice.
 pub fn free_kib() -> Check<u64> {
-    // MemFree is a sum that each CPU adds to now and then; this makes them all do it.
+    // A zone's count is a sum that each CPU adds to now and then; this makes them all do it.
     fs::write("/proc/sys/vm/stat_refresh", "1")?;
-    let mut waiting = 0;
+    let mut pages = 0;
     for line in fs::read_to_string("/proc/zoneinfo")?.lines() {
-        if let Some(count) = line.trim_start().strip_prefix("count:") {
-            waiting += count.trim().parse::<u64>()?;
+        let line = line.trim_start();
+        let count = line
+            .strip_prefix("pages free")
+            .or(line.strip_prefix("count:"));
+        if let Some(count) = count {
+            pages += count.trim().parse::<u64>()?;
         }
     }
-    Ok(meminfo("MemFree")? + waiting * 4)
+    Ok(pages * BASE_PAGE / 1024)
 }
 
 /// Makes what the slab caches keep for later free memory. With KASAN that includes its quarantine,

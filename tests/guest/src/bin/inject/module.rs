@@ -7,9 +7,9 @@ use std::fs;
 
 use guest::kmod::{load, loaded, unload, Reloaded};
 use guest::ktap::goes_on;
-use guest::memory::{all_is_back, settled_free_kib};
+use guest::memory::{all_is_back, meminfo, settled_free_kib};
 use guest::pool::OURS;
-use guest::{check, same, Check};
+use guest::{check, poll, same, Check};
 
 use crate::fault::{Fault, NO_MEMORY};
 
@@ -29,12 +29,18 @@ fn to_fail(total: usize) -> Check<Vec<usize>> {
     Ok(all.chain(last).collect())
 }
 
+/// Free KiB, and those that are mapped anew: of the memory for a module's text the kernel keeps 2 MiB
+/// for the next one (mm/execmem.c). What the module itself lost there kmemleak would find.
+fn free_or_mapped_kib() -> Check<u64> {
+    Ok(settled_free_kib()? + meminfo("VmallocUsed")?)
+}
+
 /// Loads it with an allocation failing. Whether that was refused.
 ///
 /// No page may be missing when it is gone. That is asked after each load, as the kernel keeps some KiB of
 /// each: page tables where the direct map was split for the module's text, and what it needs to debug.
 fn load_without(fault: &Fault, number: usize) -> Check<bool> {
-    let before = settled_free_kib()?;
+    let before = free_or_mapped_kib()?;
     let (result, failed) = fault.during(number, || load("hugepages_2M=4"))?;
     match result {
         Ok(()) => {
@@ -51,7 +57,12 @@ fn load_without(fault: &Fault, number: usize) -> Check<bool> {
             same!(loaded(), false, "whether it is there, refused");
         }
     }
-    all_is_back(before, settled_free_kib()?)?;
+    // The kernel frees a module's memory a while later.
+    poll::until(
+        &format!("KiB free, {before} before allocation {number} failed"),
+        free_or_mapped_kib,
+        |now| all_is_back(before, *now).is_ok(),
+    )?;
     Ok(result.is_err())
 }
 
