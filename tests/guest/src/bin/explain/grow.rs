@@ -26,8 +26,8 @@ fn is_as_foretold(prospect: Prospect, got: u64, of: &str) -> Check {
 }
 
 /// Grows the pool, or its part on a node, as far as it goes: what was foretold, and how many pages
-/// there are then. All over again if that was less: the kernel itself may have got a part of what was
-/// free, or had it in hand just then, but not each time.
+/// there are then. All over again if that was not it: the kernel itself may have got a part of what was
+/// free, had it in hand just then, or given up some of its own, but not each time.
 pub fn grown(size: Size, node: Option<usize>) -> Check<(Prospect, u64)> {
     const TRIES: usize = 5;
     let set = |count| match node {
@@ -44,7 +44,7 @@ pub fn grown(size: Size, node: Option<usize>) -> Check<(Prospect, u64)> {
         set(too_many(size)?)?;
         let got = size.pool.nr()?;
         tries += 1;
-        if got >= prospect.now || tries == TRIES {
+        if (prospect.now..=prospect.at_most).contains(&got) || tries == TRIES {
             return Ok((prospect, got));
         }
         println!("# {got} pages, and {prospect:?} was foretold: once more");

@@ -35,7 +35,10 @@ pub fn balanced(pages: u64, act: impl FnOnce() -> Check) -> Check {
 
 /// Fails if the kernel warned of anything.
 pub fn quiet(log: &mut Log) -> Check {
-    same!(log.complaints()?, Vec::<String>::new(), "the kernel's log");
+    let mut lines = log.complaints()?;
+    // Of a machine with other work: that an interrupt or a clock came late.
+    lines.retain(|line| !line.contains(" hrtimer: ") && !line.contains(" clocksource: "));
+    same!(lines, Vec::<String>::new(), "the kernel's log");
     Ok(())
 }
 

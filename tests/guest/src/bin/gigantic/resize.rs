@@ -16,18 +16,18 @@ const TOO_MANY: u64 = 64;
 
 pub fn as_many_as_hugetlb_gets_and_all_are_given_back() -> Check {
     let _pools = (Resized::of(HUGETLB_1G, 0)?, Resized::ours_1g(0)?);
-    HUGETLB_1G.set(TOO_MANY)?;
-    let hugetlbs = HUGETLB_1G.nr()?;
-    HUGETLB_1G.set(0)?;
+    // A range is tried once, and the kernel may have a page of it in hand just then: before and after.
+    let hugetlbs = || {
+        HUGETLB_1G.set(TOO_MANY)?;
+        let got = HUGETLB_1G.nr()?;
+        HUGETLB_1G.set(0)?;
+        Ok::<_, Fail>(got)
+    };
+    let first = hugetlbs()?;
     let before = memory::free_kib()?;
     OURS_1G.set(TOO_MANY)?;
     let counts = OURS_1G.counts()?;
     let taken = before.saturating_sub(memory::free_kib()?);
-    check!(hugetlbs >= 4, "hugetlb got {hugetlbs} pages");
-    check!(
-        counts.nr >= hugetlbs && counts.free == counts.nr,
-        "hugetlb got {hugetlbs} pages, this pool {counts:?}"
-    );
     let on_nodes: u64 = counts.nodes.iter().map(|node| node.free).sum();
     same!(on_nodes, counts.nr, "the nodes' pages");
     let pages_kib = counts.nr * (PAGE as u64 / 1024);
@@ -38,7 +38,15 @@ pub fn as_many_as_hugetlb_gets_and_all_are_given_back() -> Check {
     );
     OURS_1G.set(0)?;
     same!(OURS_1G.nr()?, 0, "nr_hugepages after writing 0");
-    memory::all_is_back(before, memory::free_kib()?)
+    memory::all_is_back(before, memory::free_kib()?)?;
+    let theirs = [first, hugetlbs()?];
+    let least = theirs[0].min(theirs[1]);
+    check!(least >= 4, "hugetlb got {theirs:?} pages");
+    check!(
+        counts.nr >= least && counts.free == counts.nr,
+        "hugetlb got {theirs:?} pages, this pool {counts:?}"
+    );
+    Ok(())
 }
 
 pub fn nodes_and_policies_as_hugetlb() -> Check {
@@ -82,18 +90,19 @@ pub fn a_signal_stops_it() -> Check {
         )?;
         link.send(written as u64)
     })?;
-    let seen = poll::until("nr_hugepages while it grows", || OURS_1G.nr(), |nr| *nr > 0)?;
+    poll::until("nr_hugepages while it grows", || OURS_1G.nr(), |nr| *nr > 0)?;
     check!(!child.link.has_message()?, "nobody saw it grow");
     // SAFETY: kill takes numbers.
     call(unsafe { libc::kill(child.pid(), libc::SIGUSR1) })?;
+    // It is pending by now; one page may be on its way.
+    let at_signal = OURS_1G.nr()?;
     // A pool that is smaller than asked for is no error.
     same!(child.link.number()?, 2, "bytes written");
     child.finish()?;
     let nr = OURS_1G.nr()?;
-    // One was on its way when it was seen, and one when the signal came.
     check!(
-        nr <= seen + 2,
-        "{seen} pages at the signal, {nr} in the end"
+        nr <= at_signal + 1,
+        "{at_signal} pages at the signal, {nr} in the end"
     );
     same!(OURS_1G.free()?, nr, "free_hugepages");
     Ok(())

@@ -23,8 +23,24 @@ impl Block {
         format!("/sys/devices/system/memory/memory{}/{name}", self.0)
     }
 
+    /// EINTR if the kernel tries for long: a slab of one base page counts as one that can be moved, and
+    /// a block with such a page is tried again until a signal comes (`offline_pages`).
     fn offline(&self) -> Result<(), Errno> {
-        write_once(&self.file("state"), b"offline").map(drop)
+        const LONG: libc::c_uint = 20;
+        extern "C" fn handler(_: libc::c_int) {}
+        let handler = handler as extern "C" fn(libc::c_int);
+        // SAFETY: The handler does nothing, and alarm takes a number.
+        let left = unsafe {
+            libc::signal(libc::SIGALRM, handler as libc::sighandler_t);
+            libc::alarm(LONG)
+        };
+        let result = write_once(&self.file("state"), b"offline").map(drop);
+        // SAFETY: As before: the alarm ends a test that hangs again.
+        unsafe {
+            libc::signal(libc::SIGALRM, libc::SIG_DFL);
+            libc::alarm(left);
+        }
+        result
     }
 
     fn online(&self) -> Check {

@@ -57,10 +57,7 @@ impl Options {
                     .conflicts_with("seconds"),
             )
             .arg(number("seconds", "For how long instead"))
-            .arg(number(
-                "seed",
-                "What the operations depend on; a random one is printed otherwise",
-            ))
+            .arg(number("seed", "What the operations depend on").default_value("1"))
             .arg(number("processes", "How many processes").default_value("3"))
             .arg(number("threads", "How many threads each has").default_value("2"))
             .arg(
@@ -100,7 +97,7 @@ impl Options {
             std::process::exit(2);
         }
         Self {
-            seed: get("seed").unwrap_or_else(|| fastrand::u64(..1 << 32)),
+            seed: get("seed").unwrap_or_default(),
             operations: match seconds {
                 Some(_) => u32::MAX,
                 None => of("operations") as u32,
