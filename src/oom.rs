@@ -4,9 +4,10 @@
 //! around [`policy::oom`](crate::policy::oom).
 //!
 //! Called with the kernel's `oom_lock` held, by a task that got no memory: no lock may be taken here
-//! under which anybody allocates, which leaves the pool's spin lock and the task's. (A page that is being cleared just
-//! then is waited for: the scrubber does not allocate.) Only pages of nodes that the task may use are
-//! given up: with others it would be where it was. A policy of one of its mappings is not known here.
+//! under which anybody allocates, which leaves the pool's spin lock and the task's. (A page that is
+//! being cleared just then is waited for: the scrubber does not allocate.) Only pages of nodes that the
+//! task may use are given up: with others it would be where it was. A policy of one of its mappings is
+//! not known here.
 
 use kernel::{
     new_spinlock,
