@@ -29,7 +29,6 @@ fn main() -> ExitCode {
         oracle::reserved_pages_are_there,
         memory::zero_when_it_should_be,
         memory::given_back_in_any_size,
-        memory::of_the_page_allocators_own_pages,
         promote::each_write,
         promote::pages_that_are_not_free,
         promote::on_nodes,
@@ -37,5 +36,8 @@ fn main() -> ExitCode {
         threads::one_pool_at_a_time,
         threads::all_at_once,
         poison::a_poisoned_page_leaves,
+        // Last: while it has nearly all memory of a node, what the kernel needs comes to lie anywhere,
+        // also where 1 GiB pages would be.
+        memory::of_the_page_allocators_own_pages,
     ])
 }
