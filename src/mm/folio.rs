@@ -61,8 +61,7 @@ impl Label {
     /// Whether `private` of some compound page of that order says what it would if the page were
     /// ours. Who else has such pages is unlikely to keep the same there.
     pub(super) fn may_be(private: usize, order: u32) -> bool {
-        let changing =
-            Self::ZERO | Self::BROKEN | Self::ORDER << Self::PIECES | Self::WAS_SHARED;
+        let changing = Self::ZERO | Self::BROKEN | Self::ORDER << Self::PIECES | Self::WAS_SHARED;
         private & (Self::SHARER - 1) & !changing == order as usize
     }
 
