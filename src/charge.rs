@@ -72,15 +72,12 @@ impl Charge {
         }
         let mut regions = self.0.lock();
         make_room(&mut regions)?;
-        match regions.add(FileRange::only(index)) {
+        let new = regions.add(FileRange::only(index)).map_err(|_| ENOMEM)?;
+        if new.is_zero() {
             // Somebody reserved it since the claim: once is enough, and that one may need it back.
-            Ok(new) if new.is_zero() => {
-                hstate.pool().unreserve(PageCount::ONE);
-                Ok(())
-            }
-            Ok(_) => Ok(()),
-            Err(NeedRoom(_)) => Err(ENOMEM),
+            hstate.pool().unreserve(PageCount::ONE);
         }
+        Ok(())
     }
 
     /// What of `range` is charged is so no more: its pages, and its reservations, are the caller's.

@@ -78,9 +78,9 @@ impl ModelFile {
     }
 
     /// The end of `alloc_hugetlb_folio` (`vma_commit_reservation`). `room`: how many ranges can be
-    /// kept without more memory. None: the page is to go. Else what `restore_reserve_on_error` is to
-    /// go by: here the module does otherwise, and keeps an entry that somebody reserved meanwhile
-    /// (hugetlb deletes it, and that mapping has lost its reservation).
+    /// kept without more memory. None: the page is to go. Else on what it counts as taken. (Where an
+    /// error comes after that, `restore_reserve_on_error` deletes the entry, also one that somebody
+    /// reserved meanwhile; the module keeps it.)
     pub(crate) fn commit(
         &mut self,
         index: usize,
