@@ -101,10 +101,10 @@ impl Hstate {
         self.limbo.reap()
     }
 
-    /// How many pages broke and were set aside since the module was loaded. Sleeps.
+    /// How many pages left the pool as broken ones since the module was loaded. Sleeps.
     pub(crate) fn broken(&self) -> PageCount {
         self.patrol.go();
-        PageCount::new(hwpoison::set_aside(self.size.order()))
+        PageCount::new(hwpoison::broken(self.size.order()))
     }
 
     /// Its open files.

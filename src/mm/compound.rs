@@ -12,6 +12,8 @@ use core::ptr::NonNull;
 
 use kernel::bindings;
 
+use super::hwpoison;
+
 type Folio = NonNull<bindings::folio>;
 
 /// What any `struct page` has, as `struct folio` names it.
@@ -36,6 +38,16 @@ const PLAIN_TAIL: usize = 4;
 ///
 /// It must be a compound page of that order, frozen and the caller's alone.
 pub(super) unsafe fn is_as_made(folio: Folio, order: u32) -> bool {
+    // SAFETY: By the caller's promise.
+    unsafe { is_as_made_but(folio, order, 0) }
+}
+
+/// The same, whether or not base pages have the flags `ignored`.
+///
+/// # Safety
+///
+/// As for [`is_as_made`].
+unsafe fn is_as_made_but(folio: Folio, order: u32, ignored: usize) -> bool {
     let info = tail_info(folio, order);
     // SAFETY: The page is the caller's, with that many `struct page`s, which follow one another.
     // What others may change of them at the same time (poison) is looked at once.
@@ -44,10 +56,10 @@ pub(super) unsafe fn is_as_made(folio: Folio, order: u32) -> bool {
         let second = second(folio);
         let flags = (*head).flags.f;
         if flags & HEAD == 0
-            || flags & POISON != 0
+            || flags & POISON & !ignored != 0
             || !(*head).mapping.is_null()
             || (*head)._mapcount.counter != -1
-            || (*second)._flags_1 & FLAGS != order as usize
+            || (*second)._flags_1 & FLAGS & !ignored != order as usize
             || !has_size(second, 1 << order)
             || !is_unused(second)
         {
@@ -66,7 +78,7 @@ pub(super) unsafe fn is_as_made(folio: Folio, order: u32) -> bool {
                 && (*tail)._refcount.counter == 0
         };
         let flags = (2..=last).fold(0, |flags, i| flags | (*fields(folio, i)).flags.f);
-        flags & FLAGS == 0 && (1..=PLAIN_TAIL + 1).chain([last]).all(looks_like_one)
+        flags & FLAGS & !ignored == 0 && (1..=PLAIN_TAIL + 1).chain([last]).all(looks_like_one)
     }
 }
 
@@ -133,6 +145,57 @@ pub(super) unsafe fn give_back_as(folio: Folio, order: u32, piece: u32) {
         split(folio, order, piece);
         for first in (0..1 << order).step_by(1 << piece) {
             bindings::__folio_put(at(folio, first).as_ptr());
+        }
+    }
+}
+
+/// Gives a page back to the page allocator that is broken in some places: the base pages there are
+/// nobody's from then on, as that keeps broken ones that it gets by themselves (`__free_pages_prepare`).
+/// False if the page is not as we know it: then nothing was done.
+///
+/// # Safety
+///
+/// As for [`give_back_as`], but for `piece`.
+pub(super) unsafe fn give_back_broken(folio: Folio, order: u32) -> bool {
+    // SAFETY: By the caller's promise; each part has no reference.
+    unsafe {
+        if !is_as_made_but(folio, order, POISON) {
+            return false;
+        }
+        let part = order.min(bindings::PMD_ORDER);
+        if part < order {
+            split(folio, order, part);
+        }
+        for first in (0..1 << order).step_by(1 << part) {
+            let part_of_it = at(folio, first);
+            if !hwpoison::has_broken(part_of_it, part) {
+                bindings::__folio_put(part_of_it.as_ptr());
+                continue;
+            }
+            dissolve(part_of_it, part);
+            (0..1 << part).for_each(|i| bindings::__folio_put(at(part_of_it, i).as_ptr()));
+        }
+    }
+    true
+}
+
+/// Makes base pages of a compound page, frozen like it (`free_tail_page_prepare`).
+///
+/// # Safety
+///
+/// As for [`split`], but for `piece`.
+unsafe fn dissolve(folio: Folio, order: u32) {
+    // SAFETY: By the caller's promise.
+    unsafe {
+        set_size(second(folio), 0);
+        (*fields(folio, 0)).flags.f &= !HEAD;
+        for i in 1..1 << order {
+            let tail = fields(folio, i);
+            compound_info(tail).write_volatile(0);
+            (*tail).flags.f &= !FLAGS | POISON;
+            (*tail).mapping = core::ptr::null_mut();
+            (*tail).__bindgen_anon_2.index = 0;
+            private(tail).write(0);
         }
     }
 }

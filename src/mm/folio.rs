@@ -372,9 +372,16 @@ impl Drop for Owned {
         // The page allocator expects nothing there.
         self.private().store(0, Relaxed);
         if is_broken {
-            // The page allocator would give it to somebody: it looks at single base pages only. With
-            // our reference it stays where it is, whoever else has one.
-            hwpoison::count_set_aside(label.order(), self.nid());
+            let nid = self.nid();
+            // The page allocator would give all of it to somebody, as it looks at single base pages
+            // only: it gets those. While somebody else has a reference, ours is never given up.
+            let is_frozen = self.freeze();
+            // SAFETY: The page is frozen then, and so ours alone; its `private` was cleared.
+            let is_back = is_frozen && unsafe { compound::give_back_broken(self.0, label.order()) };
+            if is_frozen && !is_back {
+                self.unfreeze();
+            }
+            hwpoison::count_broken(label.order(), nid, is_back);
             return;
         }
         if self.refcount().fetch_add(-1, Full) != 1 {

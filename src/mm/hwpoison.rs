@@ -16,8 +16,8 @@ use kernel::{
 
 use super::node;
 
-/// Pages that were set aside, 2 MiB ones and 1 GiB ones.
-static SET_ASIDE: [Atomic<usize>; 2] = [Atomic::new(0), Atomic::new(0)];
+/// Pages that were broken, 2 MiB ones and 1 GiB ones.
+static BROKEN: [Atomic<usize>; 2] = [Atomic::new(0), Atomic::new(0)];
 
 /// How many failures node `nid` has had since boot.
 pub(super) fn failures_on(nid: usize) -> usize {
@@ -33,23 +33,26 @@ pub(crate) fn failures() -> usize {
     node::online().map(failures_on).sum()
 }
 
-/// How many pages of `1 << order` base pages were broken when the module gave them up, and so are
-/// nobody's for good.
-pub(crate) fn set_aside(order: u32) -> usize {
-    SET_ASIDE
+/// How many pages of `1 << order` base pages were broken when the module gave them up. What is broken
+/// of them is nobody's for good.
+pub(crate) fn broken(order: u32) -> usize {
+    BROKEN
         .get(place(order))
         .map_or(0, |count| count.load(Relaxed))
 }
 
-/// One more, of node `nid`.
-pub(super) fn count_set_aside(order: u32, nid: usize) {
-    if let Some(count) = SET_ASIDE.get(place(order)) {
+/// One more, of node `nid`; whether what is not broken of it went back to the page allocator.
+pub(super) fn count_broken(order: u32, nid: usize, is_back: bool) {
+    if let Some(count) = BROKEN.get(place(order)) {
         count.fetch_add(1, Relaxed);
     }
-    pr_err!(
-        "a huge page of {} kB on node {nid} is broken (memory failure): it is set aside for good\n",
-        4usize << order
-    );
+    let fate = if is_back {
+        "what is not broken of it goes back to the kernel"
+    } else {
+        "all of it is set aside for good"
+    };
+    let kib = 4usize << order;
+    pr_err!("a huge page of {kib} kB on node {nid} is broken (memory failure): {fate}\n");
 }
 
 fn place(order: u32) -> usize {

@@ -78,11 +78,19 @@ pub fn frame_of(address: *const u8) -> Check<u64> {
     Ok(entry & ((1 << 55) - 1))
 }
 
-/// Whether a page frame is the first of a compound page, as each huge page is until the page
-/// allocator has it back.
+/// Whether a page frame is one of a compound page, as each huge page is until the page allocator has
+/// it back.
 pub fn is_compound(frame: u64) -> Check<bool> {
     const KPF_COMPOUND_HEAD: u64 = 15;
-    Ok(entry("/proc/kpageflags", frame)? & (1 << KPF_COMPOUND_HEAD) != 0)
+    const KPF_COMPOUND_TAIL: u64 = 16;
+    let either = 1 << KPF_COMPOUND_HEAD | 1 << KPF_COMPOUND_TAIL;
+    Ok(entry("/proc/kpageflags", frame)? & either != 0)
+}
+
+/// Whether a page frame lies in a free block of the page allocator's, or may do so.
+pub fn is_free(frame: u64) -> Check<bool> {
+    const KPF_BUDDY: u64 = 10;
+    Ok(entry("/proc/kpageflags", frame)? & (1 << KPF_BUDDY) != 0)
 }
 
 /// Whether the kernel takes a page frame for broken.

@@ -3,9 +3,9 @@
 //! Pages that break cannot change their size: they leave their pool whole. Nothing takes the poison
 //! away again, so this comes last.
 
-use guest::memory::{frame_of, poison};
+use guest::memory::{frame_of, poison, settled_free_kib};
 use guest::pool::{OURS as SMALL, OURS_1G as LARGE};
-use guest::{same, Check, HUGE};
+use guest::{check, same, Check, HUGE};
 
 use crate::memory::is_zero;
 use crate::promote::{promotable, promote};
@@ -45,10 +45,14 @@ pub fn a_poisoned_page_leaves() -> Check {
         Ok(())
     };
     there_are(2, 0, 0, [0, 0], "before")?;
+    let free = settled_free_kib()?;
     poison(frame)?;
     // EBUSY, or one page was all there was.
     let _ = OURS.demote(None, 2);
     there_are(0, PIECES, 1, [1, 0], "a large page poisoned")?;
+    // What else was in it, but for what somebody may have taken since.
+    let back = settled_free_kib()?.saturating_sub(free);
+    check!(back > 1000 << 10, "{back} kB came back of the poisoned one");
     poison(some_frame(PIECES)?)?;
     // EBUSY, or there is no such page.
     let _ = promote(None, 1);

@@ -13,5 +13,6 @@ fn main() -> ExitCode {
         memory::a_block_without_pages_goes,
         memory::the_others_are_walked_over,
         cpu::work_goes_on,
+        memory::a_block_with_a_broken_page_goes,
     ])
 }

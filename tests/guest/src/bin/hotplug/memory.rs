@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use guest::map::Map;
-use guest::memory::{frame_of, shrink_caches, BASE_PAGE};
+use guest::memory::{frame_of, poison, shrink_caches, BASE_PAGE};
 use guest::pool::{memory_nodes, write_once, Resized, OURS};
-use guest::{check, poll, same, Check, Errno, Fail, HUGE};
+use guest::{check, poll, refused, same, Check, Errno, Fail, HUGE};
 
 /// So many that some blocks have nothing else in them: what the kernel has in one keeps it online.
 const PAGES: usize = 400;
@@ -19,6 +19,12 @@ const PAGES: usize = 400;
 struct Block(u64);
 
 impl Block {
+    /// Bytes that each one has.
+    fn bytes() -> Check<u64> {
+        let text = fs::read_to_string("/sys/devices/system/memory/block_size_bytes")?;
+        Ok(u64::from_str_radix(text.trim_end(), 16)?)
+    }
+
     fn file(&self, name: &str) -> String {
         format!("/sys/devices/system/memory/memory{}/{name}", self.0)
     }
@@ -60,8 +66,7 @@ impl Drop for Block {
 
 /// The blocks that the pages of a mapping, all touched, are in.
 fn blocks_of(map: &Map) -> Check<Vec<Block>> {
-    let text = fs::read_to_string("/sys/devices/system/memory/block_size_bytes")?;
-    let bytes = u64::from_str_radix(text.trim_end(), 16)?;
+    let bytes = Block::bytes()?;
     let number = |page| Ok(frame_of(map.at(page * HUGE))? * BASE_PAGE / bytes);
     let numbers: BTreeSet<u64> = (0..map.pages()).map(number).collect::<Check<_>>()?;
     Ok(numbers.into_iter().map(Block).collect())
@@ -101,11 +106,24 @@ pub fn a_block_with_pages_stays() -> Check {
 
 /// Writes a count until the first of some blocks can go, and puts it back in the end.
 fn with_block_gone(act: impl FnOnce(&Block) -> Check) -> Check {
+    let none = |_: &Map| Ok(0);
+    with_block_gone_after(none, |block| {
+        act(block)?;
+        block.online()
+    })
+}
+
+/// The same after some of the pages were made to leave the pool, and without putting it back.
+fn with_block_gone_after(
+    take_away: impl FnOnce(&Map) -> Check<usize>,
+    act: impl FnOnce(&Block) -> Check,
+) -> Check {
     let _pool = Resized::ours(PAGES as u64)?;
     let map = touched()?;
     let blocks = blocks_of(&map)?;
+    let gone = take_away(&map)?;
     drop(map);
-    OURS.settles_at_free(PAGES as u64)?;
+    OURS.settles_at_free((PAGES - gone) as u64)?;
     shrink_caches()?;
     for node in memory_nodes()? {
         OURS.set_node(node, 0)?;
@@ -119,8 +137,7 @@ fn with_block_gone(act: impl FnOnce(&Block) -> Check) -> Check {
     let Some(block) = gone else {
         return Err(Fail("no block went offline".into()));
     };
-    act(block)?;
-    block.online()
+    act(block)
 }
 
 pub fn a_block_without_pages_goes() -> Check {
@@ -146,6 +163,31 @@ pub fn the_others_are_walked_over() -> Check {
         }
         let map = fs::read("/sys/kernel/debug/rust_hugetlb/hugepages-2048kB")?;
         check!(!map.is_empty(), "the map is empty");
+        Ok(())
+    })
+}
+
+/// What is broken in it is nobody's, and so in nobody's way; the kernel does not let such a block come
+/// back.
+pub fn a_block_with_a_broken_page_goes() -> Check {
+    let break_one_in_each = |map: &Map| {
+        let mut broken = BTreeSet::new();
+        for page in 0..PAGES {
+            let frame = frame_of(map.at(page * HUGE))?;
+            if broken.insert(frame * BASE_PAGE / Block::bytes()?) {
+                poison(frame + 3)?;
+            }
+        }
+        OURS.poisoned()?;
+        Ok(broken.len())
+    };
+    with_block_gone_after(break_one_in_each, |block| {
+        const EHWPOISON: i32 = 133;
+        refused!(
+            write_once(&block.file("state"), b"online_kernel"),
+            EHWPOISON,
+            "putting it online again"
+        );
         Ok(())
     })
 }

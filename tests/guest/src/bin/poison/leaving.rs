@@ -6,7 +6,7 @@ use guest::access;
 use guest::beside::{beside, Side};
 use guest::kmod::{load, unload, users, Log, Reloaded};
 use guest::map::Map;
-use guest::memory::{frame_of, is_compound, is_poisoned};
+use guest::memory::{frame_of, is_compound, is_free, is_poisoned, settled_free_kib};
 use guest::pool::{Resized, OURS};
 use guest::{check, memory, poll, same, Check, HUGE};
 
@@ -87,9 +87,31 @@ pub fn several_free_pages() -> Check {
     })
 }
 
-/// Whether the page is whoever's it was, and broken: nobody else has got it.
-fn is_set_aside(frame: u64) -> Check<bool> {
-    Ok(is_compound(head(frame))? && is_poisoned(frame)?)
+/// Fails unless the base page is broken, and neither free nor in a page that somebody has got.
+fn is_nobodys(frame: u64) -> Check {
+    same!(
+        (is_poisoned(frame)?, is_free(frame)?, is_compound(frame)?),
+        (true, false, false),
+        "frame {frame:#x} is poisoned, free, and of a larger page"
+    );
+    Ok(())
+}
+
+/// What is lost are the base pages that broke.
+pub fn the_rest_of_a_page_is_given_back() -> Check {
+    const PAGES: usize = 8;
+    beside(PAGES as u64, |side| {
+        let broken = frames(side, PAGES, PAGES - 1)?;
+        let before = settled_free_kib()?;
+        broken.iter().try_for_each(|frame| memory::poison(*frame))?;
+        side.pool().set(0)?;
+        side.counts("without pages", (0, 0, 0, 0))?;
+        let free = settled_free_kib()?;
+        // It was a page each, and some memory is always on its way elsewhere.
+        let least = before + (PAGES as u64 - 1) * (HUGE as u64 >> 10);
+        check!(free >= least, "{free} kB free, {before} kB before");
+        broken.iter().try_for_each(|frame| is_nobodys(*frame))
+    })
 }
 
 pub fn a_page_that_is_given_back_at_once() -> Check {
@@ -103,10 +125,7 @@ pub fn a_page_that_is_given_back_at_once() -> Check {
     OURS.set(0)?;
     same!((OURS.nr()?, OURS.free()?), (0, 0), "nr and free");
     same!(OURS.poisoned()?, before + 2, "poisoned_hugepages");
-    for frame in frames {
-        check!(is_set_aside(frame)?, "frame {frame:#x} was given back");
-    }
-    Ok(())
+    frames.into_iter().try_for_each(is_nobodys)
 }
 
 pub fn a_page_of_an_unloaded_module() -> Check {
@@ -123,7 +142,7 @@ pub fn a_page_of_an_unloaded_module() -> Check {
     let mut log = Log::from_now()?;
     memory::poison(frame)?;
     unload()?;
-    check!(is_set_aside(frame)?, "frame {frame:#x} was given back");
+    is_nobodys(frame)?;
     let said = log.lines()?;
     let line = said.iter().filter(|line| line.contains("is broken"));
     same!(line.count(), 1, "lines of a broken page in {said:?}");

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         leaving::a_free_page,
         leaving::a_page_goes_by_itself,
         leaving::several_free_pages,
+        leaving::the_rest_of_a_page_is_given_back,
         leaving::a_page_that_is_given_back_at_once,
         leaving::a_page_of_an_unloaded_module,
         promised::who_comes_last_gets_none,
