@@ -2,8 +2,8 @@
 
 //! Looks after pages whose memory the hardware has found broken.
 //!
-//! Nobody tells a module, so it looks: once a second at a number, and only when that has changed at the
-//! memory map. A broken page that is free leaves its pool. One that has users is marked and leaves the
+//! Nobody tells a module, so it looks: once a second at each node's count of failures, and only when
+//! that has changed at the node's memory map. A broken page that is free leaves its pool. One that has users is marked and leaves the
 //! page tables: who touches it then gets SIGBUS (BUS_MCEERR_AR), all others go on; it stays where it is
 //! until its users are gone, and leaves the pool on its way back. (hugetlb is told by
 //! `memory_failure`: mm/memory-failure.c, `me_huge_page`, `dissolve_free_hugetlb_folio`.)
@@ -23,7 +23,7 @@ use crate::{
         memory_map::{Broken, MemoryMap},
         node, zone,
     },
-    policy::{node::NodeId, size::HugeSize},
+    policy::{node::NodeId, patrol::Watch, size::HugeSize},
     pool::Pool,
 };
 
@@ -35,10 +35,6 @@ const MOST: usize = 64;
 
 /// Seconds in which a page is looked for that is on its way from one place to another.
 const PATIENCE: u32 = 10;
-
-/// Seconds after which all memory is looked at once more for one that was not found: it was on its way
-/// for long, or only looks like one of ours.
-const REST: u32 = 60;
 
 /// What looks after the pages of one size. Dropping it waits for the round under way.
 pub(crate) struct Patrol(Arc<DelayedWork<Beat>>);
@@ -55,21 +51,18 @@ pub(crate) struct Beat {
 
 /// What it knows.
 pub(crate) struct Notes {
-    /// Failures that the pages in `broken` are known from; none: memory is to be looked at.
-    failures: Option<usize>,
+    /// By node.
+    nodes: KVec<Watch>,
     /// Pages that are still to be found, and for how many seconds they were not.
     broken: KVec<(Broken, u32)>,
-    /// Seconds until memory is looked at for those that were given up; 0: there are none.
-    rest: u32,
 }
 
 impl Notes {
     /// Knows of nothing. Sleeps.
     pub(crate) fn new() -> Result<Pin<KBox<Mutex<Self>>>> {
         let notes = Self {
-            failures: Some(0),
+            nodes: KVec::from_elem(Watch::default(), node::possible(), GFP_KERNEL)?,
             broken: KVec::with_capacity(MOST, GFP_KERNEL)?,
-            rest: 0,
         };
         KBox::pin_init(new_mutex!(notes, "rust_hugetlb::Patrol"), GFP_KERNEL)
     }
@@ -93,36 +86,35 @@ impl Beat {
     /// A round, so many seconds after the last one.
     fn go(&self, seconds: u32) {
         let mut guard = self.notes.lock();
-        let notes = &mut *guard;
-        if notes.rest > 0 {
-            notes.rest = notes.rest.saturating_sub(seconds);
-            if notes.rest == 0 {
-                notes.failures = None;
+        let Notes { nodes, broken } = &mut *guard;
+        for nid in node::online() {
+            let Some(watch) = nodes.get_mut(nid) else {
+                continue;
+            };
+            let failures = hwpoison::failures_on(nid);
+            if watch.is_due(seconds, failures) && self.search(nid, broken).is_ok() {
+                watch.looked(failures);
             }
         }
-        let failures = Some(hwpoison::failures());
-        if failures != notes.failures && self.search(&mut notes.broken).is_ok() {
-            notes.failures = failures;
-        }
-        notes.broken.retain(|(page, missed)| {
+        broken.retain(|(page, missed)| {
             if self.isolate(page) {
                 return false;
             }
             *missed += seconds;
-            if *missed >= PATIENCE {
-                notes.rest = REST;
+            let is_given_up = *missed >= PATIENCE;
+            if let Some(watch) = nodes.get_mut(page.nid).filter(|_| is_given_up) {
+                watch.gave_up();
             }
-            *missed < PATIENCE
+            !is_given_up
         });
     }
 
-    /// Notes all broken pages that may be ours. EAGAIN: there are more. EINTR: a signal came.
-    fn search(&self, broken: &mut KVec<(Broken, u32)>) -> Result {
+    /// Notes all broken pages of a node that may be ours. EAGAIN: there are more. EINTR: a signal came.
+    fn search(&self, nid: usize, broken: &mut KVec<(Broken, u32)>) -> Result {
         let mut is_full = false;
-        broken.clear();
-        for zone in node::online().flat_map(zone::usable) {
+        for zone in zone::usable(nid) {
             self.map.find_broken(zone.start, zone.spanned, |page| {
-                let is_known = broken.last().is_some_and(|(last, _)| *last == page);
+                let is_known = broken.iter().any(|(known, _)| *known == page);
                 if page.order == self.size.order() && !is_known {
                     is_full |= broken.push_within_capacity((page, 0)).is_err();
                 }

@@ -20,17 +20,12 @@ use super::node;
 static BROKEN: [Atomic<usize>; 2] = [Atomic::new(0), Atomic::new(0)];
 
 /// How many failures node `nid` has had since boot.
-pub(super) fn failures_on(nid: usize) -> usize {
+pub(crate) fn failures_on(nid: usize) -> usize {
     let Some(data) = node::data(nid) else {
         return 0;
     };
     // SAFETY: A node's data is never freed once it is there; others may write to the word.
     unsafe { addr_of!((*data).mf_stats.total).read_volatile() }
-}
-
-/// How many failures the machine has had since boot.
-pub(crate) fn failures() -> usize {
-    node::online().map(failures_on).sum()
 }
 
 /// How many pages of `1 << order` base pages were broken when the module gave them up. What is broken

@@ -18,6 +18,7 @@ pub mod frame;
 pub mod growth;
 pub mod node;
 pub mod oom;
+pub mod patrol;
 pub mod placement;
 pub mod pool;
 pub mod private;

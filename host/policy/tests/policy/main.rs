@@ -4,8 +4,7 @@
 //!
 //! - `count`, `node`, `size`, `range` and `bytes`, `regions`, `placement`, `pool`, `resize`, `reserve`,
 //!   `private`, `coverage`, `frame`, `survey`, `growth`, `convert` (demote and promote), `scrub`,
-//!   `oom`: the
-//!   edges of each file, as tables.
+//!   `oom`, `patrol`: the edges of each file, as tables.
 //! - `random`: random sequences of operations, against `model`, which follows mm/hugetlb.c; `files`:
 //!   the same for files and what they are charged, `private_lives`, against `private_model`, for
 //!   private mappings.
@@ -41,6 +40,7 @@ mod machine;
 mod model;
 mod node;
 mod oom;
+mod patrol;
 mod placement;
 mod pool;
 mod private;
