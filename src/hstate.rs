@@ -15,6 +15,7 @@ use crate::{
         hwpoison,
         list::PageList,
         memory_map::MemoryMap,
+        node,
         page::{FilePage, FreePage, PinnedPage},
         private_page::PrivatePage,
     },
@@ -101,10 +102,16 @@ impl Hstate {
         self.limbo.reap()
     }
 
-    /// How many pages left the pool as broken ones since the module was loaded. Sleeps.
-    pub(crate) fn broken(&self) -> PageCount {
+    /// How many pages left the pool as broken ones since the module was loaded, of one node or of all.
+    /// Sleeps.
+    pub(crate) fn broken(&self, node: Option<NodeId>) -> PageCount {
         self.patrol.go();
-        PageCount::new(hwpoison::broken(self.size.order()))
+        let on = |nid| hwpoison::broken_on(self.size.order(), nid);
+        let broken = match node {
+            Some(node) => on(node.index()),
+            None => (0..node::possible()).map(on).sum(),
+        };
+        PageCount::new(broken)
     }
 
     /// Its open files.

@@ -86,10 +86,11 @@ const GLOBAL: [Row; 15] = [
 ];
 
 /// The files of a size on one node.
-const PER_NODE: [Row; 6] = [
+const PER_NODE: [Row; 7] = [
     (c_str!("nr_hugepages"), READ_WRITE, Knob::Nr),
     (c_str!("free_hugepages"), READ_ONLY, Knob::Free),
     (c_str!("surplus_hugepages"), READ_ONLY, Knob::Surplus),
+    (c_str!("poisoned_hugepages"), READ_ONLY, Knob::Poisoned),
     (c_str!("zeroed_hugepages"), READ_ONLY, Knob::Zeroed),
     (c_str!("explain"), ROOT_ONLY, Knob::Explain),
     (c_str!("can_grow"), ROOT_ONLY, Knob::CanGrow),
@@ -127,7 +128,7 @@ impl Attribute for HstateFile {
             Knob::Resv => pool.resv(),
             Knob::Surplus => pool.counts(self.node).surplus,
             Knob::Pinned => self.hstate.pinned(),
-            Knob::Poisoned => self.hstate.broken(),
+            Knob::Poisoned => self.hstate.broken(self.node),
             Knob::Zeroed => pool.zeroed(self.node),
             Knob::FaultsCleared => PageCount::new(pool.touches().cleared()),
             Knob::FaultsFoundZero => PageCount::new(pool.touches().found_zero()),

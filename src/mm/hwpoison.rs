@@ -16,8 +16,11 @@ use kernel::{
 
 use super::node;
 
-/// Pages that were broken, 2 MiB ones and 1 GiB ones.
-static BROKEN: [Atomic<usize>; 2] = [Atomic::new(0), Atomic::new(0)];
+/// The most nodes that the kernel can have.
+const NODES: usize = bindings::MAX_NUMNODES as usize;
+
+/// Pages that were broken, 2 MiB ones and 1 GiB ones, by node.
+static BROKEN: [[Atomic<u32>; NODES]; 2] = [const { [const { Atomic::new(0) }; NODES] }; 2];
 
 /// How many failures node `nid` has had since boot.
 pub(crate) fn failures_on(nid: usize) -> usize {
@@ -28,17 +31,15 @@ pub(crate) fn failures_on(nid: usize) -> usize {
     unsafe { addr_of!((*data).mf_stats.total).read_volatile() }
 }
 
-/// How many pages of `1 << order` base pages were broken when the module gave them up. What is broken
-/// of them is nobody's for good.
-pub(crate) fn broken(order: u32) -> usize {
-    BROKEN
-        .get(place(order))
-        .map_or(0, |count| count.load(Relaxed))
+/// How many pages of `1 << order` base pages of node `nid` were broken when the module gave them up.
+/// What is broken of them is nobody's for good.
+pub(crate) fn broken_on(order: u32, nid: usize) -> usize {
+    broken(order, nid).map_or(0, |count| count.load(Relaxed) as usize)
 }
 
 /// One more, of node `nid`; whether what is not broken of it went back to the page allocator.
 pub(super) fn count_broken(order: u32, nid: usize, is_back: bool) {
-    if let Some(count) = BROKEN.get(place(order)) {
+    if let Some(count) = broken(order, nid) {
         count.fetch_add(1, Relaxed);
     }
     let fate = if is_back {
@@ -50,8 +51,9 @@ pub(super) fn count_broken(order: u32, nid: usize, is_back: bool) {
     pr_err!("a huge page of {kib} kB on node {nid} is broken (memory failure): {fate}\n");
 }
 
-fn place(order: u32) -> usize {
-    usize::from(order > bindings::PMD_ORDER)
+fn broken(order: u32, nid: usize) -> Option<&'static Atomic<u32>> {
+    let by_node = BROKEN.get(usize::from(order > bindings::PMD_ORDER))?;
+    by_node.get(nid)
 }
 
 /// Whether that base page is broken.

@@ -156,6 +156,12 @@ impl Pool {
         number(&self.file("poisoned_hugepages"))
     }
 
+    /// Those of each node, in ascending order.
+    pub fn poisoned_by_node(self) -> Check<Vec<u64>> {
+        let of_node = |node| number(&self.node_file(node, "poisoned_hugepages"));
+        online_nodes()?.into_iter().map(of_node).collect()
+    }
+
     /// Free pages that are known to be zero (the module's pool alone counts them).
     pub fn zeroed(self) -> Check<u64> {
         number(&self.file("zeroed_hugepages"))

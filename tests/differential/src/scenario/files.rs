@@ -28,7 +28,8 @@ const OWN: [&str; 11] = [
     "promote",
     "promotable_hugepages",
 ];
-const OWN_OF_NODE: [&str; 5] = [
+const OWN_OF_NODE: [&str; 6] = [
+    "poisoned_hugepages",
     "zeroed_hugepages",
     "explain",
     "can_grow",

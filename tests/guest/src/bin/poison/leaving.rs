@@ -48,6 +48,38 @@ pub fn a_free_page() -> Check {
     })
 }
 
+pub fn a_node_counts_its_own() -> Check {
+    let _pool = Resized::ours(8)?;
+    let counts = || -> Check<Vec<(u64, u64)>> {
+        let nodes = OURS.counts()?.nodes;
+        let nr = nodes.iter().map(|node| node.nr);
+        Ok(nr.zip(OURS.poisoned_by_node()?).collect())
+    };
+    let (before, total) = (counts()?, OURS.poisoned()?);
+    let map = Map::of_new_file(8)?;
+    (0..8).for_each(|page| map.write(page * HUGE, 1));
+    for page in [2, 5, 7] {
+        memory::poison(inside(&map, page)?)?;
+    }
+    drop(map);
+    OURS.settles_at_nr(5)?;
+    let after = counts()?;
+    for (node, (before, after)) in before.iter().zip(&after).enumerate() {
+        same!(
+            after.1 - before.1,
+            before.0 - after.0,
+            "pages more in poisoned_hugepages, and less in nr_hugepages, of node {node}"
+        );
+    }
+    let poisoned: u64 = after.iter().map(|(_, poisoned)| poisoned).sum();
+    same!(
+        (poisoned, OURS.poisoned()?),
+        (total + 3, total + 3),
+        "poisoned_hugepages of all nodes"
+    );
+    Ok(())
+}
+
 /// Nobody asks for a file that has the pool looked at.
 pub fn a_page_goes_by_itself() -> Check {
     let _pool = Resized::ours(4)?;

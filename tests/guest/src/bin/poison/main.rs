@@ -17,6 +17,7 @@ use guest::{Check, HUGE};
 fn main() -> ExitCode {
     guest::ktap::run(&guest::tests![
         leaving::a_free_page,
+        leaving::a_node_counts_its_own,
         leaving::a_page_goes_by_itself,
         leaving::several_free_pages,
         leaving::the_rest_of_a_page_is_given_back,
