@@ -3,10 +3,11 @@
 //! Looks after pages whose memory the hardware has found broken.
 //!
 //! Nobody tells a module, so it looks: once a second at each node's count of failures, and only when
-//! that has changed at the node's memory map. A broken page that is free leaves its pool. One that has users is marked and leaves the
-//! page tables: who touches it then gets SIGBUS (BUS_MCEERR_AR), all others go on; it stays where it is
-//! until its users are gone, and leaves the pool on its way back. (hugetlb is told by
-//! `memory_failure`: mm/memory-failure.c, `me_huge_page`, `dissolve_free_hugetlb_folio`.)
+//! that has changed at the node's memory map. A broken page that is free leaves its pool. One that has
+//! users is marked and leaves the page tables: who touches it then gets SIGBUS (BUS_MCEERR_AR), all
+//! others go on; it stays where it is until its users are gone, and leaves the pool on its way back.
+//! (hugetlb is told by `memory_failure`: mm/memory-failure.c, `me_huge_page`,
+//! `dissolve_free_hugetlb_folio`.)
 
 use kernel::{
     prelude::*,
@@ -92,8 +93,14 @@ impl Beat {
                 continue;
             };
             let failures = hwpoison::failures_on(nid);
-            if watch.is_due(seconds, failures) && self.search(nid, broken).is_ok() {
+            if !watch.is_due(seconds, failures) {
+                continue;
+            }
+            if let Ok(are_all_of_this_size) = self.search(nid, broken) {
                 watch.looked(failures);
+                if !are_all_of_this_size {
+                    watch.gave_up();
+                }
             }
         }
         broken.retain(|(page, missed)| {
@@ -109,13 +116,17 @@ impl Beat {
         });
     }
 
-    /// Notes all broken pages of a node that may be ours. EAGAIN: there are more. EINTR: a signal came.
-    fn search(&self, nid: usize, broken: &mut KVec<(Broken, u32)>) -> Result {
+    /// Notes all broken pages of a node that may be ours. Whether none has another size, as one does
+    /// that is being split or merged. EAGAIN: there are more. EINTR: a signal came.
+    fn search(&self, nid: usize, broken: &mut KVec<(Broken, u32)>) -> Result<bool> {
         let mut is_full = false;
+        let mut are_all_of_this_size = true;
         for zone in zone::usable(nid) {
             self.map.find_broken(zone.start, zone.spanned, |page| {
                 let is_known = broken.iter().any(|(known, _)| *known == page);
-                if page.order == self.size.order() && !is_known {
+                if page.order != self.size.order() {
+                    are_all_of_this_size = false;
+                } else if !is_known {
                     is_full |= broken.push_within_capacity((page, 0)).is_err();
                 }
             })?;
@@ -123,7 +134,7 @@ impl Beat {
         if is_full {
             return Err(EAGAIN);
         }
-        Ok(())
+        Ok(are_all_of_this_size)
     }
 
     /// Sees to it that nobody gets that page, or goes on using it. Whether it was found, or is ours

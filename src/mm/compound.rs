@@ -3,10 +3,10 @@
 //! One compound page made into many, or many into one, in place.
 //!
 //! What `prep_compound_page` (mm/internal.h, mm/page_alloc.c) would do if it were exported; hugetlb
-//! does the same with its own pages (`demote_free_hugetlb_folios`). Nothing passes through the page
-//! allocator on the way, so nothing can be lost there. Two things keep that safe on a kernel that
-//! lays these words out in another way: a page is looked at before it is changed
-//! ([`is_as_made`]), and what does not depend on the order is copied from it, as the kernel made it.
+//! does the same with its own pages (`demote_free_hugetlb_folios`). No page that changes its size
+//! passes through the page allocator, so none can be lost there. Two things keep that safe on a kernel
+//! that lays these words out in another way: a page is looked at before it is changed ([`is_as_made`]),
+//! and what does not depend on the order is copied from it, as the kernel made it.
 
 use core::ptr::NonNull;
 
@@ -122,7 +122,7 @@ pub(super) unsafe fn merge(folio: Folio, piece: u32, order: u32) {
             set_size(second(at(folio, first)), 0);
             for i in first..first + 3 {
                 let tail = fields(folio, i);
-                (*tail).flags.f &= !FLAGS;
+                (*tail).flags.f &= !FLAGS | POISON;
                 (*tail).mapping = mapping;
                 (*tail).__bindgen_anon_2.index = 0;
                 private(tail).write(0);
@@ -149,9 +149,9 @@ pub(super) unsafe fn give_back_as(folio: Folio, order: u32, piece: u32) {
     }
 }
 
-/// Gives a page back to the page allocator that is broken in some places: the base pages there are
-/// nobody's from then on, as that keeps broken ones that it gets by themselves (`__free_pages_prepare`).
-/// False if the page is not as we know it: then nothing was done.
+/// Gives a page back to the page allocator that is broken in some places, but for the base pages there:
+/// they are nobody's from then on, with a reference that says so (`page_handle_poison`), lest one be
+/// taken for free. False if the page is not as we know it: then nothing was done.
 ///
 /// # Safety
 ///
@@ -173,7 +173,14 @@ pub(super) unsafe fn give_back_broken(folio: Folio, order: u32) -> bool {
                 continue;
             }
             dissolve(part_of_it, part);
-            (0..1 << part).for_each(|i| bindings::__folio_put(at(part_of_it, i).as_ptr()));
+            for i in 0..1 << part {
+                let page = at(part_of_it, i);
+                if hwpoison::is_broken(page.as_ptr().cast()) {
+                    (*fields(page, 0))._refcount.counter = 1;
+                } else {
+                    bindings::__folio_put(page.as_ptr());
+                }
+            }
         }
     }
     true
@@ -189,10 +196,10 @@ unsafe fn dissolve(folio: Folio, order: u32) {
     unsafe {
         set_size(second(folio), 0);
         (*fields(folio, 0)).flags.f &= !HEAD;
+        (*second(folio))._flags_1 &= !ORDER;
         for i in 1..1 << order {
             let tail = fields(folio, i);
             compound_info(tail).write_volatile(0);
-            (*tail).flags.f &= !FLAGS | POISON;
             (*tail).mapping = core::ptr::null_mut();
             (*tail).__bindgen_anon_2.index = 0;
             private(tail).write(0);

@@ -29,7 +29,7 @@ impl Watch {
         self.again = None;
     }
 
-    /// A page of it is no longer looked for.
+    /// A page of it is no longer looked for, or is looked for by who has the other size.
     pub fn gave_up(&mut self) {
         self.again.get_or_insert(REST);
     }

@@ -151,7 +151,7 @@ impl Pool {
         number(&self.file("pinned_hugepages"))
     }
 
-    /// Pages that broke and were set aside (the module's pool alone counts them).
+    /// Pages that left as they broke (the module's pool alone counts them).
     pub fn poisoned(self) -> Check<u64> {
         number(&self.file("poisoned_hugepages"))
     }
