@@ -9,6 +9,7 @@ use kernel::prelude::*;
 
 #[path = "../../src/policy/mod.rs"]
 pub mod policy;
+mod world;
 
 module! {
     type: Tests,
@@ -26,180 +27,25 @@ impl kernel::Module for Tests {
     }
 }
 
-/// Numbers that are the same each time (xorshift64*).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as usize % end
-    }
-}
-
 #[kunit_tests(rust_hugetlb_policy)]
 mod tests {
     use kernel::alloc::{KVVec, KVec};
 
     use super::policy::{
         count::PageCount,
+        coverage::{Coverage, Release},
+        demote::{self, Demote},
         node::{NodeId, NodeSet, Rotation, MAX_NODES},
-        pool::{Claim, Counts, Fate, Pool},
+        oom::GiveUp,
+        private::{Action, Own, View},
+        promote::{self, Promote},
         range::{check_end, pages_of_size, AreaRequest, ByteRange, FileRange, MapRequest},
         regions::Regions,
-        reserve::{self, Reserve, Unreserve},
-        resize::{self, Resize},
         scrub::{self, Percent, Scrub},
         size::HugeSize,
     };
+    use super::world::{all_nodes, Nodes, Numbers, World, NODES};
     use super::*;
-
-    const NODES: usize = 4;
-
-    type Nodes = Pool<KVec<Counts>>;
-
-    /// A pool, and what its users would know.
-    struct World {
-        pool: Nodes,
-        used: [usize; NODES],
-        promised: usize,
-        numbers: Numbers,
-    }
-
-    impl World {
-        fn new() -> Result<Self> {
-            let mut nodes = KVec::new();
-            nodes.resize(NODES, Counts::default(), GFP_KERNEL)?;
-            Ok(Self {
-                pool: Pool::new(nodes, NodeId::FIRST),
-                used: [0; NODES],
-                promised: 0,
-                numbers: Numbers(1),
-            })
-        }
-
-        /// One of the nodes, and its place in `used`.
-        fn node(&mut self) -> Result<(NodeId, usize)> {
-            let number = self.numbers.below(NODES);
-            Ok((NodeId::new(number).ok_or(EINVAL)?, number))
-        }
-
-        /// Whether the page allocator has a page this time.
-        fn has_page(&mut self) -> bool {
-            self.numbers.below(8) != 0
-        }
-
-        fn set(&mut self) -> NodeSet {
-            NodeSet::from_words([self.numbers.below(1 << NODES) as u64])
-        }
-
-        fn resize(&mut self) -> Result {
-            let count = PageCount::new(self.numbers.below(40));
-            let mut resize = if self.numbers.below(2) == 0 {
-                Resize::to_total(count, self.set())
-            } else {
-                Resize::to_node(count, self.node()?.0, &self.pool)
-            };
-            loop {
-                match resize.next(&mut self.pool) {
-                    resize::Step::Alloc(ask) if self.has_page() => {
-                        assert!(resize.allocated(ask.node, &mut self.pool));
-                    }
-                    resize::Step::Alloc(ask) => resize.failed(ask.node),
-                    resize::Step::GiveBack { .. } => {}
-                    resize::Step::Wait => resize.interrupt(),
-                    resize::Step::Done => return Ok(()),
-                }
-                assert!(self.pool.check());
-            }
-        }
-
-        fn reserve(&mut self) -> Result {
-            let count = self.numbers.below(6);
-            let mut reserve = Reserve::new(PageCount::new(count));
-            let mut held = KVec::new();
-            loop {
-                match reserve.next(&mut self.pool) {
-                    reserve::Step::Allocate if self.has_page() => {
-                        let (node, _) = self.node()?;
-                        if reserve.allocated(node, &mut self.pool) {
-                            held.push(node, GFP_KERNEL)?;
-                        }
-                    }
-                    reserve::Step::Allocate => reserve.failed(),
-                    reserve::Step::Enlist => {
-                        let node = held.pop().ok_or(ENOENT)?;
-                        reserve.enlisted(node, &mut self.pool);
-                    }
-                    reserve::Step::Drop => {
-                        let node = held.pop().ok_or(ENOENT)?;
-                        let _ = reserve.dropped(node, &mut self.pool);
-                    }
-                    reserve::Step::Done(result) => {
-                        assert!(held.is_empty());
-                        self.promised += result.map_or(0, |()| count);
-                        return Ok(());
-                    }
-                }
-            }
-        }
-
-        fn unreserve(&mut self) {
-            let count = self.numbers.below(self.promised + 1);
-            let nodes = NodeSet::from_words([(1 << NODES) - 1]);
-            let mut unreserve = Unreserve::new(PageCount::new(count), nodes);
-            while unreserve.next(&mut self.pool).is_some() {
-                assert!(self.pool.check());
-            }
-            self.promised -= count;
-        }
-
-        fn take(&mut self) -> Result {
-            let (node, number) = self.node()?;
-            let reserved = self.promised != 0 && self.numbers.below(2) == 0;
-            let claim = if reserved {
-                Claim::Reserved
-            } else {
-                Claim::Unreserved
-            };
-            if self.pool.take(node, claim) || self.pool.take_surplus(node, claim) {
-                self.used[number] += 1;
-                self.promised -= usize::from(reserved);
-            }
-            Ok(())
-        }
-
-        fn put(&mut self) -> Result {
-            let (node, number) = self.node()?;
-            if self.used[number] == 0 {
-                return Ok(());
-            }
-            self.used[number] -= 1;
-            if self.numbers.below(4) == 0 {
-                self.pool.unuse_reserved(node);
-                self.promised += 1;
-            } else if self.pool.put(node) == Fate::Keep && self.numbers.below(16) == 0 {
-                self.pool.lose(node);
-            }
-            Ok(())
-        }
-
-        fn step(&mut self) -> Result {
-            match self.numbers.below(16) {
-                0 => self.resize()?,
-                1..=2 => self.reserve()?,
-                3 => self.unreserve(),
-                4 => {
-                    let limit = PageCount::new(self.numbers.below(8));
-                    self.pool.set_overcommit(limit);
-                }
-                5..=10 => self.take()?,
-                _ => self.put()?,
-            }
-            Ok(())
-        }
-    }
 
     #[test]
     fn counters_add_up_whatever_happens() -> Result {
@@ -211,6 +57,188 @@ mod tests {
             let total = world.pool.total();
             let used: usize = world.used.iter().sum();
             assert_eq!(total.nr.minus(total.free).get(), used);
+        }
+        Ok(())
+    }
+
+    /// Base pages of a large page, if a small one is one.
+    const PIECES: PageCount = PageCount::new(8);
+
+    /// Splits large pages, each fourth of which somebody looks at.
+    fn demote(large: &mut Nodes, small: &mut Nodes, numbers: &mut Numbers) -> Result {
+        let count = PageCount::new(numbers.below(4));
+        let mut demote = Demote::of_total(count, PIECES, all_nodes());
+        let mut apart = KVec::new();
+        while let demote::Step::Split { node } = demote.next(large) {
+            if numbers.below(4) == 0 {
+                demote.failed();
+                apart.push(node, GFP_KERNEL)?;
+            } else {
+                demote.split(node, large, small);
+            }
+            assert!(large.check() && small.check());
+        }
+        for node in apart {
+            demote.put_back(node, large);
+        }
+        Ok(())
+    }
+
+    /// Merges small pages likewise, as if all free ones lay side by side.
+    fn promote(large: &mut Nodes, small: &mut Nodes, numbers: &mut Numbers) -> Result {
+        let count = PageCount::new(numbers.below(4));
+        let mut promote = Promote::to_total(count, PIECES, all_nodes());
+        let mut apart = KVec::new();
+        loop {
+            let mut whole = [PageCount::ZERO; NODES];
+            for (number, whole) in whole.iter_mut().enumerate() {
+                let node = NodeId::new(number).ok_or(EINVAL)?;
+                *whole = small.on(node).free.over(PIECES);
+            }
+            let promote::Step::Merge { node } = promote.next(small, |node| whole[node.index()])
+            else {
+                break;
+            };
+            if numbers.below(4) == 0 {
+                promote.failed();
+                apart.push(node, GFP_KERNEL)?;
+            } else {
+                promote.merged(node, large, small);
+            }
+            assert!(large.check() && small.check());
+        }
+        for node in apart {
+            promote.put_back(node, small);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn no_memory_is_lost_between_two_sizes() -> Result {
+        let (mut small, mut large) = (World::new()?, World::new()?);
+        let mut numbers = Numbers(4);
+        let mut changed = 0;
+        for _ in 0..5_000 {
+            small.step()?;
+            large.step()?;
+            let memory = |small: &Nodes, large: &Nodes| {
+                let (small, large) = (small.total(), large.total());
+                let pieces = PIECES.get() * large.nr.get();
+                let used = [small, large].map(|size| size.nr.minus(size.free));
+                (small.nr.get() + pieces, used)
+            };
+            let before = memory(&small.pool, &large.pool);
+            let was = large.pool.total().nr;
+            if numbers.below(2) == 0 {
+                demote(&mut large.pool, &mut small.pool, &mut numbers)?;
+            } else {
+                promote(&mut large.pool, &mut small.pool, &mut numbers)?;
+            }
+            assert!(memory(&small.pool, &large.pool) == before);
+            changed += usize::from(large.pool.total().nr != was);
+        }
+        assert!(changed > 0);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_promised_outlives_a_lack_of_memory() -> Result {
+        let mut world = World::new()?;
+        let mut given_up = 0;
+        for _ in 0..20_000 {
+            world.step()?;
+            let floor = PageCount::new(world.numbers.below(40));
+            let mut give_up = GiveUp::new(HugeSize::Size2M);
+            while give_up
+                .next(floor, &all_nodes(), &mut world.pool)
+                .is_some()
+            {
+                given_up += 1;
+                let total = world.pool.total();
+                assert!(total.nr >= floor && total.free >= world.pool.resv());
+                assert!(world.pool.check());
+            }
+            assert_eq!(world.pool.resv().get(), world.promised);
+        }
+        assert!(given_up > 0);
+        Ok(())
+    }
+
+    #[test]
+    fn faults_of_private_mappings() {
+        for own in [Own::Absent, Own::Exclusive, Own::Shared] {
+            for bits in 0..32 {
+                let has = |bit: u32| bits & (1 << bit) != 0;
+                let view = View {
+                    own,
+                    in_file: has(0),
+                    in_size: has(1),
+                    robbed: has(2),
+                    owner: has(3),
+                };
+                let wants_own = has(4);
+                let has_own = own != Own::Absent;
+                match view.decide(wants_own) {
+                    Action::MapOwn => assert!(own == Own::Exclusive || has_own && !wants_own),
+                    Action::CopyShared { may_rob } => {
+                        assert!(own == Own::Shared && wants_own && may_rob == view.owner);
+                    }
+                    Action::MapFile => assert!(view.in_file && !wants_own && !has_own),
+                    Action::CopyFile => assert!(view.in_file && wants_own && !has_own),
+                    Action::Fresh => assert!(view.in_size && !view.in_file && !has_own),
+                    Action::Refuse => assert!(!has_own && (view.robbed || !view.in_file)),
+                }
+            }
+        }
+    }
+
+    /// VMAs of a private mapping that are split, moved and unmapped.
+    #[test]
+    fn what_no_vma_has_any_more_is_released() -> Result {
+        const END: usize = 32;
+        let mut numbers = Numbers(5);
+        for _ in 0..500 {
+            let mut table = KVVec::new();
+            table.resize(4 * END, FileRange::default(), GFP_KERNEL)?;
+            let mut coverage = Coverage::new(table);
+            let mut vmas = KVec::new();
+            vmas.push(FileRange { first: 0, end: END }, GFP_KERNEL)?;
+            let mut released = [false; END];
+            while let Some(last) = vmas.pop() {
+                let vma = if vmas.is_empty() {
+                    last
+                } else {
+                    let number = numbers.below(vmas.len());
+                    core::mem::replace(&mut vmas[number], last)
+                };
+                if vma.end - vma.first > 1 && numbers.below(2) == 0 {
+                    let middle = vma.first + 1 + numbers.below(vma.end - vma.first - 1);
+                    coverage.split();
+                    for (first, end) in [(vma.first, middle), (middle, vma.end)] {
+                        vmas.push(FileRange { first, end }, GFP_KERNEL)?;
+                    }
+                    continue;
+                }
+                if numbers.below(2) == 0 {
+                    coverage.moved(vma);
+                    assert!(coverage.closed(vma) == Release::Nothing);
+                }
+                match coverage.closed(vma) {
+                    Release::Range(range) => {
+                        for (index, released) in released.iter_mut().enumerate() {
+                            let is_in = (range.first..range.end).contains(&index);
+                            assert!(!is_in || !*released);
+                            *released |= is_in;
+                        }
+                        for vma in &vmas {
+                            assert!(vma.end <= range.first || range.end <= vma.first);
+                        }
+                    }
+                    Release::All => assert!(vmas.is_empty() && coverage.is_over()),
+                    Release::Nothing => return Err(EINVAL),
+                }
+            }
+            assert!(coverage.is_over());
         }
         Ok(())
     }
