@@ -17,17 +17,32 @@ pub struct Stamp {
     pub sequence: u32,
 }
 
-/// Where in a page the words are: both ends, ends of base pages, the middle.
-pub const SPOTS: [usize; 8] = [
+/// Where in a page the words are: both ends, ends of base pages, the middle, and at least one in each
+/// [`CHUNK`].
+pub const SPOTS: [usize; 9] = [
     0,
     4088,
-    4096,
+    CHUNK,
     HUGE / 4 + 64,
     HUGE / 2 - 8,
     HUGE / 2,
-    HUGE - 4096,
+    5 * CHUNK + 4096,
+    7 * CHUNK - 8,
     HUGE - 8,
 ];
+
+/// What the module clears at a time (src/mm/loan.rs): one of them that was forgotten must show.
+const CHUNK: usize = 256 << 10;
+
+const _: () = {
+    let mut chunks = 0_u32;
+    let mut spot = 0;
+    while spot < SPOTS.len() {
+        chunks |= 1 << (SPOTS[spot] / CHUNK);
+        spot += 1;
+    }
+    assert!(chunks == (1 << (HUGE / CHUNK)) - 1, "a chunk has no spot");
+};
 
 impl Stamp {
     pub fn word(self) -> u64 {
