@@ -14,6 +14,7 @@ pub mod bus;
 pub mod cgroup;
 pub mod check;
 pub mod child;
+pub mod debugfs;
 pub mod device;
 pub mod file;
 pub mod kind;

@@ -9,9 +9,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use guest::child::{become_user, in_child};
 use guest::kmod::{unload, users};
 use guest::pool::{online_nodes, write_once};
-use guest::{check, poll, refused, same, Check, Errno};
+use guest::{check, debugfs, poll, refused, same, Check, Errno};
 
-use crate::text::{mount_debugfs, GIGANTIC, LARGE};
+use crate::text::{GIGANTIC, LARGE};
 
 fn all() -> Check<Vec<String>> {
     let mut paths = Vec::new();
@@ -28,7 +28,7 @@ fn all() -> Check<Vec<String>> {
 }
 
 pub fn modes_and_users() -> Check {
-    mount_debugfs()?;
+    debugfs::mount()?;
     for path in all()? {
         let file = fs::metadata(&path)?;
         let mode = file.permissions().mode() & 0o7777;
@@ -84,7 +84,7 @@ pub fn lines_are_as_documented() -> Check {
 
 /// The file belongs to the module, which must not go before it is closed.
 pub fn an_open_map_keeps_the_module() -> Check {
-    mount_debugfs()?;
+    debugfs::mount()?;
     poll::until("users of the module", users, |count| *count == 0)?;
     let mut file = File::open(LARGE.map_file())?;
     let mut byte = [0];

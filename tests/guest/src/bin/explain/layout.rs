@@ -9,9 +9,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
-use guest::{call, check, poll, same, Check, Errno};
+use guest::{call, check, debugfs, poll, same, Check, Errno};
 
-use crate::text::{drain, mount_debugfs, Range, Size, GIGANTIC, LARGE, VERDICTS};
+use crate::text::{drain, Range, Size, GIGANTIC, LARGE, VERDICTS};
 
 /// A zone of /proc/zoneinfo, in base pages.
 #[derive(Debug, Default)]
@@ -204,7 +204,7 @@ pub fn a_map_can_be_interrupted() -> Check {
 
 /// A signal that arrives during a walk ends the read, and the next one is whole again.
 fn interrupt(paths: &[String]) -> Check {
-    mount_debugfs()?;
+    debugfs::mount()?;
     // SAFETY: The handler does nothing; without SA_RESTART it interrupts.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();

@@ -2,11 +2,10 @@
 
 //! The texts of the files, read strictly: whatever is not as documented fails the test.
 
-use std::ffi::CString;
 use std::fs;
 
 use guest::pool::{Pool, OURS, OURS_1G};
-use guest::{check, fail, same, Check, Errno, Fail};
+use guest::{check, debugfs, fail, same, Check, Fail};
 
 /// What a range can be, in the order of the files.
 pub const VERDICTS: [&str; 9] = [
@@ -125,7 +124,7 @@ impl Size {
     }
 
     pub fn map_file(self) -> String {
-        format!("/sys/kernel/debug/rust_hugetlb/hugepages-{}kB", self.kib())
+        debugfs::map_file(self.pool)
     }
 
     pub fn explain(self) -> Check<Explain> {
@@ -157,7 +156,7 @@ impl Size {
     }
 
     pub fn map(self) -> Check<Vec<Range>> {
-        mount_debugfs()?;
+        debugfs::mount()?;
         let text = fs::read_to_string(self.map_file())?;
         let ranges = text.lines().map(Range::parse).collect::<Check<Vec<_>>>()?;
         for range in &ranges {
@@ -198,27 +197,6 @@ impl Drop for Emptied {
 /// Puts pages that wait in the CPUs' batches onto their LRU lists: compaction does that first.
 pub fn drain() -> Check {
     fs::write("/proc/sys/vm/compact_memory", "1")?;
-    Ok(())
-}
-
-/// Mounts debugfs where it is expected, once.
-pub fn mount_debugfs() -> Check {
-    let at = CString::new("/sys/kernel/debug").unwrap_or_default();
-    // SAFETY: All three are C strings; debugfs takes no options.
-    let status = unsafe {
-        libc::mount(
-            c"debugfs".as_ptr(),
-            at.as_ptr(),
-            c"debugfs".as_ptr(),
-            0,
-            std::ptr::null(),
-        )
-    };
-    let errno = Errno::last();
-    check!(
-        status == 0 || errno == Errno(libc::EBUSY),
-        "mounting debugfs: {errno}"
-    );
     Ok(())
 }
 

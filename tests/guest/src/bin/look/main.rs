@@ -7,6 +7,7 @@ mod core;
 mod futex;
 mod pagemap;
 mod smaps;
+mod stall;
 mod trace;
 mod uffd;
 
@@ -42,5 +43,6 @@ fn main() -> ExitCode {
         futex::requeued_to_another_page,
         uffd::registration_is_refused,
         uffd::an_argument_that_does_not_come_stalls_nobody,
+        stall::who_stalls_elsewhere_keeps_nobody,
     ])
 }

@@ -4,8 +4,8 @@
 //! module's calls keeps nobody else.
 
 use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::io::{ErrorKind, Read};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::thread;
 
 use guest::beside::Side;
@@ -14,19 +14,21 @@ use guest::kind::{beside_both, half_touched, look};
 use guest::map::{Map, Request};
 use guest::memory::BASE_PAGE;
 use guest::pool::{Resized, OURS};
-use guest::{call, refused, same, smaps, Check, Errno, Fail, HUGE};
+use guest::{call, poll, refused, same, smaps, Check, Errno, Fail, HUGE};
 
 /// include/uapi/linux/userfaultfd.h.
 const API: u64 = 0xaa;
 const WP_ASYNC: u64 = 1 << 15;
 const MODES: [(&str, u64); 5] = [
-    ("missing", 1 << 0),
+    ("missing", MISSING),
     ("write-protect", 1 << 1),
     ("minor", 1 << 2),
     // Since 7.3.
     ("read-write-protect", 1 << 3),
     ("missing and write-protect", 3),
 ];
+/// A mode of registration: whoever touches a page that is not there waits.
+pub const MISSING: u64 = 1 << 0;
 const UFFDIO_API: libc::c_ulong = libc::_IOWR::<[u64; 3]>(0xaa, 0x3f);
 const UFFDIO_REGISTER: libc::c_ulong = libc::_IOWR::<[u64; 4]>(0xaa, 0);
 const UFFDIO_UNREGISTER: libc::c_ulong = libc::_IOR::<[u64; 2]>(0xaa, 1);
@@ -38,12 +40,13 @@ const UFFDIO_CONTINUE: libc::c_ulong = libc::_IOWR::<[u64; 4]>(0xaa, 7);
 const UFFDIO_POISON: libc::c_ulong = libc::_IOWR::<[u64; 4]>(0xaa, 8);
 
 /// A userfaultfd.
-struct Uffd(File);
+pub struct Uffd(File);
 
 impl Uffd {
-    fn new(features: u64) -> Check<Self> {
+    pub fn new(features: u64) -> Check<Self> {
+        let flags = libc::O_CLOEXEC | libc::O_NONBLOCK;
         // SAFETY: userfaultfd takes flags.
-        let fd = call(unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) })?;
+        let fd = call(unsafe { libc::syscall(libc::SYS_userfaultfd, flags) })?;
         // SAFETY: It was just made, and nobody else has it.
         let uffd = Self(unsafe { File::from_raw_fd(fd as RawFd) });
         uffd.ioctl(UFFDIO_API, &mut [API, features, 0])?;
@@ -65,8 +68,36 @@ impl Uffd {
         call(result).map(drop)
     }
 
-    fn register(&self, start: u64, bytes: usize, mode: u64) -> Result<(), Errno> {
+    pub fn register(&self, start: u64, bytes: usize, mode: u64) -> Result<(), Errno> {
         self.ioctl(UFFDIO_REGISTER, &mut [start, bytes as u64, mode, 0])
+    }
+
+    /// The page that somebody waits for, if anybody does whom this was not said of before.
+    pub fn fault(&self) -> Check<Option<u64>> {
+        // struct uffd_msg: the event, flags, the address, and room for what other events say.
+        const PAGE_FAULT: u8 = 0x12;
+        let mut message = [0; 32];
+        match (&self.0).read_exact(&mut message) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            other => other?,
+        }
+        same!(message[0], PAGE_FAULT, "the event");
+        let address = message[16..24].try_into().unwrap_or_default();
+        Ok(Some(u64::from_ne_bytes(address)))
+    }
+}
+
+/// To be passed to another process.
+impl AsRawFd for Uffd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// One that another process passed, with faults of that process.
+impl From<OwnedFd> for Uffd {
+    fn from(fd: OwnedFd) -> Self {
+        Self(File::from(fd))
     }
 }
 
@@ -168,16 +199,15 @@ pub fn an_argument_that_does_not_come_stalls_nobody() -> Check {
         let file = Huge::new(OURS)?;
         let map = file.map(Request::pages(PAGES))?;
         let argument = Map::anonymous(1)?;
-        let mut uffd = Uffd::new(0)?;
-        uffd.register(argument.base() as u64, HUGE, 1)?;
+        let uffd = Uffd::new(0)?;
+        uffd.register(argument.base() as u64, HUGE, MISSING)?;
         let address = argument.base() as u64;
         let answer = thread::scope(|scope| -> Check<Result<(), Errno>> {
             // SAFETY: There is room for what each of the calls reads and writes.
             let ask = || call(unsafe { libc::ioctl(file.as_raw_fd(), number, address) });
             let asking = scope.spawn(move || ask().map(drop));
-            // struct uffd_msg: the one that the call waits for.
-            let mut message = [0; 32];
-            uffd.0.read_exact(&mut message)?;
+            let seen = poll::until(name, || uffd.fault(), Option::is_some)?;
+            same!(seen, Some(address), "what the call waits for");
             let done = use_all(&file, &map);
             // A range of one page, or the size of none.
             let page = Map::anonymous(1)?;
@@ -196,7 +226,7 @@ pub fn an_argument_that_does_not_come_stalls_nobody() -> Check {
 }
 
 /// All that others may want of the pool, and of the same file.
-fn use_all(file: &Huge, map: &Map) -> Check {
+pub fn use_all(file: &Huge, map: &Map) -> Check {
     map.fill(0, 1);
     file.preallocate(HUGE as u64, HUGE as u64)?;
     file.punch(0, HUGE as u64)?;

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Processes that stall in a call because its buffer does not come (the kernel waits for whoever has
+//! the userfaultfd): they keep a page, perhaps, but nobody who uses the pool.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::fd::AsRawFd;
+
+use guest::child::{fork, in_child, Child};
+use guest::file::Huge;
+use guest::kmod::users;
+use guest::map::{Map, Request};
+use guest::pipe::Pipe;
+use guest::pool::{Resized, OURS};
+use guest::{call, check, debugfs, fail, poll, same, Check, Errno, Fail, HUGE};
+
+use crate::uffd::{use_all, Uffd, MISSING};
+
+/// Pages of the pool: of the file, of those that are kept, and of who uses the pool meanwhile.
+const POOL: u64 = 10;
+/// Pages of the file.
+const PAGES: usize = 4;
+/// The first pages of the file, which are kept: one by process_vm_readv, one by a pipe.
+const KEPT: u64 = 2;
+/// What the calls ask for. The first byte is what does not come.
+const BYTES: usize = 4096;
+
+/// A process that waits in a call until it is killed.
+struct Stalled {
+    name: &'static str,
+    child: Child,
+    /// While it is open, the kernel waits.
+    _uffd: Uffd,
+}
+
+/// Has a process make a call with a buffer, and waits until it stalls there.
+fn stall(name: &'static str, call: impl FnOnce(*mut u8) -> Result<i64, Errno>) -> Check<Stalled> {
+    let buffer = Map::anonymous(1)?;
+    let child = fork(|link| {
+        let uffd = Uffd::new(0)?;
+        uffd.register(buffer.base() as u64, HUGE, MISSING)?;
+        link.send_descriptor(&uffd)?;
+        fail!("it did not wait: {:?}", call(buffer.base()))
+    })?;
+    let uffd = Uffd::from(child.link.receive_descriptor()?);
+    let fault = || match child.link.has_message()? {
+        true => Err(Fail(format!("{name}: {:?}", child.link.receive()?))),
+        false => uffd.fault(),
+    };
+    let address = poll::until(name, fault, Option::is_some)?;
+    same!(address, Some(buffer.base() as u64), "what {name} waits for");
+    Ok(Stalled {
+        name,
+        child,
+        _uffd: uffd,
+    })
+}
+
+impl Stalled {
+    fn still_waits(&self) -> Check {
+        if self.child.link.has_message()? {
+            fail!("{} came back: {:?}", self.name, self.child.link.receive()?);
+        }
+        Ok(())
+    }
+}
+
+/// read(2) of a file.
+fn reads(name: &'static str, file: &File) -> Check<Stalled> {
+    // SAFETY: There is room for that many bytes.
+    stall(name, |buffer| unsafe {
+        call(libc::read(file.as_raw_fd(), buffer.cast(), BYTES) as i64)
+    })
+}
+
+/// write(2) to a file.
+fn writes(name: &'static str, file: &File) -> Check<Stalled> {
+    // SAFETY: There are that many bytes.
+    stall(name, |buffer| unsafe {
+        call(libc::write(file.as_raw_fd(), buffer.cast(), BYTES) as i64)
+    })
+}
+
+/// process_vm_readv from this process, which pins what is read until it is copied.
+fn copies(name: &'static str, from: *mut u8) -> Check<Stalled> {
+    stall(name, |buffer| {
+        let part = |base: *mut u8| libc::iovec {
+            iov_base: base.cast(),
+            iov_len: BYTES,
+        };
+        let (here, there) = (part(buffer), part(from));
+        // SAFETY: There is room for that many bytes.
+        call(unsafe { libc::process_vm_readv(libc::getppid(), &here, 1, &there, 1, 0) } as i64)
+    })
+}
+
+pub fn who_stalls_elsewhere_keeps_nobody() -> Check {
+    debugfs::mount()?;
+    let _pool = Resized::ours(POOL)?;
+    let file = Huge::new(OURS)?;
+    let map = file.map(Request::pages(PAGES))?;
+    (0..PAGES).for_each(|page| map.fill(page, 1));
+    let pipe = Pipe::new()?;
+    pipe.splice(&map, HUGE, BYTES)?;
+    let pipe = pipe.into_ends();
+
+    let stalled = [
+        reads("nr_hugepages", &File::open(OURS.file("nr_hugepages"))?)?,
+        reads("explain", &File::open(OURS.file("explain"))?)?,
+        reads("the map", &File::open(debugfs::map_file(OURS))?)?,
+        writes(
+            "a write of nr_hugepages",
+            &OpenOptions::new()
+                .write(true)
+                .open(OURS.file("nr_hugepages"))?,
+        )?,
+        copies("process_vm_readv", map.base())?,
+        reads("a pipe with a page", &pipe.0)?,
+    ];
+    in_child(|| use_what_they_keep(&file, &map))?;
+    for one in stalled {
+        one.still_waits()?;
+        one.child.kill()?;
+    }
+
+    drop((map, file, pipe));
+    OURS.settles_at_free(POOL)?;
+    same!((OURS.nr()?, OURS.pinned()?), (POOL, 0), "nr, pinned");
+    // The map's file is closed with the process that stalled in reading it.
+    poll::until("users of the module", users, |count| *count == 0).map(drop)
+}
+
+/// All that others may want, of the pages that are kept first.
+fn use_what_they_keep(file: &Huge, map: &Map) -> Check {
+    file.punch(0, KEPT * HUGE as u64)?;
+    same!(OURS.pinned()?, KEPT, "pages that stalled processes keep");
+    (0..KEPT as usize).try_for_each(|page| map.holds(page, 0))?;
+    let own = file.map(Request::pages(1).private())?;
+    own.fill(0, 2);
+    in_child(|| {
+        own.holds(0, 2)?;
+        own.fill(0, 3);
+        map.fill(1, 3);
+        Ok(())
+    })?;
+    own.holds(0, 2)?;
+    map.holds(1, 3)?;
+    use_all(file, map)?;
+    let named = ["nr_hugepages", "explain", "can_grow"].map(|name| OURS.file(name));
+    for path in named.into_iter().chain([debugfs::map_file(OURS)]) {
+        check!(!fs::read(&path)?.is_empty(), "{path} is empty");
+    }
+    OURS.set_overcommit(1)?;
+    OURS.set_overcommit(0)
+}
