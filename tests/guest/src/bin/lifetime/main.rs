@@ -8,6 +8,7 @@ mod exit;
 mod load;
 mod many;
 mod unload;
+mod watched;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,12 @@ fn main() -> ExitCode {
         exit::exec_with_the_descriptor_keeps_them,
         exit::the_last_of_two_processes_gives_pages_back,
         exit::descriptor_in_flight_keeps_them,
+        watched::sockets_that_hold_each_other_and_the_file,
+        watched::watched_through_proc,
+        watched::killed_while_it_is_traced,
+        watched::stopped_by_its_tracer_when_it_exits,
+        watched::outlived_by_a_process_in_the_same_address_space,
+        watched::a_descriptor_that_another_process_took,
         many::with_gaps_and_surplus,
         many::with_pins_among_them,
         unload::open_file_refuses_rmmod,
