@@ -12,16 +12,17 @@ use guest::pool::{Resized, OURS};
 use guest::{check, poll, Check, Fail, HUGE};
 
 use crate::share::{set, settles, Share};
+use crate::ways::{interrupted, moved, pinned_at_fork, reloaded, shrunk, split};
 
 /// Pages of the pool.
-const PAGES: usize = 6;
+pub const PAGES: usize = 6;
 
-const STAMP: u64 = 0x5eed;
+pub const STAMP: u64 = 0x5eed;
 
 /// A way of pages back to the pool. Each writes stamps to all that it takes.
 type Way = (&'static str, fn() -> Check);
 
-const WAYS: [Way; 12] = [
+const WAYS: [Way; 18] = [
     ("exit, shared", || exits(Kind::Shared)),
     ("exit, private", || exits(Kind::Private)),
     ("killed", killed),
@@ -34,6 +35,12 @@ const WAYS: [Way; 12] = [
     ("pinned", pinned),
     ("out of pages", out_of_pages),
     ("surplus", surplus),
+    ("pool of none", shrunk),
+    ("mremap", moved),
+    ("munmap of many parts", split),
+    ("copied at fork", pinned_at_fork),
+    ("preallocation, killed", interrupted),
+    ("rmmod", reloaded),
 ];
 
 /// Another process takes all pages, and finds zeros.
@@ -97,7 +104,7 @@ pub fn users_leave_nothing_where_it_was_turned_off() -> Check {
     Ok(())
 }
 
-fn mark_all(map: &Map) {
+pub fn mark_all(map: &Map) {
     (0..map.pages()).for_each(|page| map.mark(page, STAMP));
 }
 
@@ -151,7 +158,7 @@ fn unmapped() -> Check {
 }
 
 /// Another process takes `pages` pages while some are in use.
-fn next_of_part(pages: usize) -> Check {
+pub fn next_of_part(pages: usize) -> Check {
     in_child(|| {
         let map = Map::of_new_file(pages)?;
         (0..pages).try_for_each(|page| map.unmarked(page))?;

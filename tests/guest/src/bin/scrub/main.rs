@@ -6,6 +6,7 @@
 mod files;
 mod former;
 mod share;
+mod ways;
 mod whole;
 mod zeroed;
 
