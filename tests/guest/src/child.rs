@@ -3,6 +3,7 @@
 //! Child processes, which talk with the test through a [`Link`].
 
 use std::any::Any;
+use std::fs;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use crate::link::{Link, Message};
@@ -141,5 +142,28 @@ pub fn become_user(id: u32) -> Check {
         call(libc::setresgid(id, id, id))?;
         call(libc::setresuid(id, id, id))?;
     }
+    Ok(())
+}
+
+/// Makes this (child) process user `id` in its parent's eyes, and root of a user namespace and a mount
+/// namespace of its own in its own, for good.
+pub fn become_root_of_a_namespace(id: u32) -> Check {
+    become_user(id)?;
+    own_proc_files()?;
+    // SAFETY: unshare takes flags; there is one thread.
+    call(unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) })?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("0 {id} 1"))?;
+    fs::write("/proc/self/gid_map", format!("0 {id} 1"))?;
+    // SAFETY: Neither takes anything.
+    let ids = unsafe { (libc::geteuid(), libc::getegid()) };
+    same!(ids, (0, 0), "user and group in the namespace");
+    Ok(())
+}
+
+/// Gives this process its files in /proc, which are root's after [`become_user`].
+pub fn own_proc_files() -> Check {
+    // SAFETY: prctl takes numbers.
+    call(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) })?;
     Ok(())
 }

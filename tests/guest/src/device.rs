@@ -15,6 +15,9 @@ pub const NODES: [&str; 2] = [rust_hugetlb::DEVICE, rust_hugetlb::DEVICE_2M];
 /// The node that leads to 1 GiB pages.
 pub const NODE_1G: &str = "/dev/rust_hugetlb-1G";
 
+/// All nodes.
+pub const ALL_NODES: [&str; 3] = [NODES[0], NODES[1], NODE_1G];
+
 /// A new, empty huge file. Its descriptor is closed on exec.
 pub fn open() -> Result<File, Errno> {
     open_with(rust_hugetlb::DEVICE, libc::O_RDWR)

@@ -11,11 +11,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use crate::pool::OURS;
 use crate::{call, Check, Errno};
 
-const FILE: &str = "/lib/modules/rust_hugetlb.ko";
+pub const FILE: &str = "/lib/modules/rust_hugetlb.ko";
 
 /// insmod with `parameters`, for example `hugepages_2M=8`.
 pub fn load(parameters: &str) -> Result<(), Errno> {
-    let file = File::open(FILE)?;
+    load_from(&File::open(FILE)?, parameters)
+}
+
+/// The same from an open file.
+pub fn load_from(file: &File, parameters: &str) -> Result<(), Errno> {
     let parameters = CString::new(parameters).map_err(|_| Errno(libc::EINVAL))?;
     // SAFETY: The parameters are a C string.
     call(unsafe {

@@ -7,6 +7,7 @@ mod access;
 mod exit;
 mod load;
 mod many;
+mod namespace;
 mod unload;
 mod watched;
 
@@ -19,6 +20,12 @@ fn main() -> ExitCode {
     }
     guest::ktap::run(&guest::tests![
         access::other_users_cannot_open_the_nodes,
+        namespace::root_opens_no_node,
+        namespace::root_makes_no_node,
+        namespace::root_reads_counters_and_writes_nothing,
+        namespace::root_reads_no_map,
+        namespace::root_loads_and_unloads_nothing,
+        namespace::root_uses_a_descriptor_it_was_given,
         exit::close_and_munmap_give_pages_back,
         exit::munmap_alone_keeps_the_pages_with_the_file,
         exit::close_alone_keeps_the_pages_with_the_mapping,
