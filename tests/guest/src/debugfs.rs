@@ -2,25 +2,14 @@
 
 //! debugfs, and the module's files there.
 
-use std::ptr;
-
 use crate::pool::Pool;
-use crate::{call, check, Check, Errno};
+use crate::{check, mount, Check, Errno};
 
 /// Mounts debugfs where it is expected, once.
 pub fn mount() -> Check {
-    // SAFETY: All three are C strings; debugfs takes no options.
-    let mounted = call(unsafe {
-        libc::mount(
-            c"debugfs".as_ptr(),
-            c"/sys/kernel/debug".as_ptr(),
-            c"debugfs".as_ptr(),
-            0,
-            ptr::null(),
-        )
-    });
+    let mounted = mount::mount(c"debugfs", c"/sys/kernel/debug");
     check!(
-        matches!(mounted, Ok(_) | Err(Errno(libc::EBUSY))),
+        matches!(mounted, Ok(()) | Err(Errno(libc::EBUSY))),
         "mounting debugfs: {mounted:?}"
     );
     Ok(())

@@ -4,6 +4,7 @@
 //! they foretell comes true. With the argument `gigantic`, on 1 GiB pages, in a guest that has some
 //! (`qemu/run --nodes 2G,6G`).
 
+mod addresses;
 mod blocked;
 mod files;
 mod gigantic;
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
         files::modes_and_users,
         files::lines_are_as_documented,
         files::an_open_map_keeps_the_module,
+        addresses::are_known_when_seen,
+        addresses::are_in_no_file,
+        addresses::are_in_no_line_of_the_log,
+        addresses::frames_are_the_machines,
         layout::ranges_are_those_of_zoneinfo,
         layout::maps_add_up,
         layout::map_agrees_with_kpageflags,

@@ -15,10 +15,10 @@ use guest::device::{self, open_with, ALL_NODES};
 use guest::file::Huge;
 use guest::kmod;
 use guest::map::Request;
-use guest::mount::{self, mount};
+use guest::mount::mount;
 use guest::pool::{online_nodes, Resized, OURS, OURS_1G};
 use guest::tree::{self, Leaf};
-use guest::{call, check, poll, refused, same, Check, Errno, HUGE};
+use guest::{call, check, debugfs, poll, refused, same, Check, Errno, HUGE};
 
 /// Runs `body` as such a root, uid 1000 for everybody else.
 fn as_root_elsewhere(body: impl FnOnce() -> Check) -> Check {
@@ -120,7 +120,7 @@ pub fn root_reads_counters_and_writes_nothing() -> Check {
 /// The folder above is closed to it, too, but it is in the map's own folder already: the file's mode
 /// decides.
 pub fn root_reads_no_map() -> Check {
-    mount::debugfs()?;
+    debugfs::mount()?;
     let maps = tree::files(tree::DEBUGFS)?;
     same!(maps.len(), 2, "maps in debugfs");
     in_child(|| {
