@@ -130,9 +130,12 @@ pub fn split_and_move() -> Check {
         let map = mapped(shared().private())?;
         touch(&map, Some(1))?;
         let (around, target) = Map::reserve(1)?;
-        Ok((map, around, target))
+        Ok((map, around, target, false))
     };
-    each(NO_MEMORY, prepare, |(map, _, target)| {
+    each(NO_MEMORY, prepare, |(map, _, target, is_moved)| {
+        if *is_moved {
+            return map.unmap(0, HUGE);
+        }
         map.protect(HUGE, HUGE, READ)?;
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
         // SAFETY: The page is of this mapping, whose drop tolerates holes; the target is reserved.
@@ -148,6 +151,7 @@ pub fn split_and_move() -> Check {
         if moved == libc::MAP_FAILED {
             return Err(Errno::last());
         }
+        *is_moved = true;
         map.unmap(0, HUGE)
     })
 }

@@ -2,22 +2,39 @@
 
 //! What happens when the kernel has no memory: each call that a user or an operator makes is made with
 //! its first allocation failing, then with its second, until one goes through untouched. It may
-//! succeed or be refused for want of memory; when all is undone, no page and no promise is missing.
+//! succeed or be refused for want of memory, and then succeeds when it is made once more; when all is
+//! undone, no page and no promise is missing.
 //!
 //! Needs a kernel with fault injection, as the debug kernel has. With the argument `gigantic`, on 1 GiB
 //! pages, which takes a guest with room for one; without it, in one that has none. With `insmod 2/5`, only
-//! loads of the module, in which the second of each five allocations fails, one in each load.
+//! loads of the module, in which the second of each five allocations fails, one in each load; with `rmmod
+//! 2/5`, the same of unloads.
 
 mod call;
 mod fault;
+mod file;
+mod fork;
 mod gigantic;
 mod module;
 mod operator;
 
-use std::env::args;
-use std::process::ExitCode;
+use std::env::{args, args_os, var_os};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+/// The C library's word for not having the kernel write to a thread's memory (rseq) whenever it was
+/// preempted: no memory for that, and the kernel kills the program.
+const TUNABLES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.pthread.rseq=0");
 
 fn main() -> ExitCode {
+    if var_os(TUNABLES.0).is_none() {
+        let error = Command::new("/proc/self/exe")
+            .args(args_os().skip(1))
+            .env(TUNABLES.0, TUNABLES.1)
+            .exec();
+        eprintln!("inject: /proc/self/exe: {error}");
+        return ExitCode::FAILURE;
+    }
     match args().nth(1).as_deref() {
         Some("gigantic") => guest::ktap::run(&guest::tests![
             gigantic::resize,
@@ -26,6 +43,7 @@ fn main() -> ExitCode {
             gigantic::promote,
         ]),
         Some("insmod") => guest::ktap::run(&guest::tests![module::insmod]),
+        Some("rmmod") => guest::ktap::run(&guest::tests![module::rmmod]),
         _ => guest::ktap::run(&guest::tests![
             call::open,
             call::map_shared,
@@ -38,9 +56,15 @@ fn main() -> ExitCode {
             call::fork_private,
             call::split_and_move,
             call::preallocate,
+            file::punch,
+            file::shrink,
+            file::info,
+            fork::pinned,
             operator::resize,
             operator::resize_much,
             operator::resize_a_node,
+            operator::shrink,
+            operator::shrink_a_node,
             operator::resize_by_policy,
             operator::overcommit,
             operator::explain,
@@ -48,6 +72,7 @@ fn main() -> ExitCode {
             gigantic::map_without_room,
             gigantic::touch_without_room,
             module::insmod,
+            module::rmmod,
         ]),
     }
 }

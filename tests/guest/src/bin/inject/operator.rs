@@ -4,10 +4,11 @@
 
 use std::fs;
 
-use guest::pool::{memory_nodes, write_once, Pool, Resized, OURS};
-use guest::{Check, Errno};
+use guest::policy::Policy;
+use guest::pool::{memory_nodes, Pool, Resized, OURS};
+use guest::{check, poll, same, Check, Errno};
 
-use crate::fault::{each, NO_MEMORY};
+use crate::fault::{each, each_seen, NO_MEMORY};
 
 /// An empty pool, made empty again.
 struct Back(Pool);
@@ -20,19 +21,60 @@ impl Drop for Back {
     }
 }
 
-/// Writes a count to the file of an empty pool.
-fn written_to(pool: Pool, path: &str, count: u64) -> Check {
-    let _pool = Resized::of(pool, 0)?;
-    each(
-        NO_MEMORY,
-        || Ok(Back(pool)),
-        |_| write_once(path, count.to_string().as_bytes()),
-    )
+/// A count that is written to one of a pool's files, or of a node's.
+#[derive(Clone, Copy)]
+struct Write {
+    pool: Pool,
+    node: Option<usize>,
+    name: &'static str,
+    count: u64,
+}
+
+impl Write {
+    fn of(name: &'static str, count: u64) -> Self {
+        Self {
+            pool: OURS,
+            node: None,
+            name,
+            count,
+        }
+    }
+
+    fn write(self) -> Result<(), Errno> {
+        self.pool.write(self.node, self.name, self.count)
+    }
+
+    /// Writes it until the file says so.
+    fn reach(self) -> Check {
+        let write = || {
+            self.write()?;
+            self.pool.read(self.node, self.name)
+        };
+        poll::until(self.name, write, |seen| *seen == self.count).map(drop)
+    }
+
+    /// Writes it where the file has said `from`, with nothing but that in the pool. Pages that could
+    /// not be had, or not be given up, are so once memory is there, and then `is_right` looks at them.
+    fn each(self, from: u64, is_right: impl Fn() -> Check) -> Check {
+        let _pool = Resized::of(self.pool, 0)?;
+        let prepare = || {
+            let back = Back(self.pool);
+            let count = from;
+            Self { count, ..self }.reach()?;
+            Ok(back)
+        };
+        let seen = |_: &mut Back, ()| {
+            self.reach()?;
+            is_right()
+        };
+        each_seen(NO_MEMORY, prepare, |_| self.write(), seen).map(drop)
+    }
 }
 
 /// Grows an empty pool.
 pub fn written(pool: Pool, count: u64) -> Check {
-    written_to(pool, &pool.file("nr_hugepages"), count)
+    let write = Write::of("nr_hugepages", count);
+    Write { pool, ..write }.each(0, || Ok(()))
 }
 
 pub fn resize() -> Check {
@@ -44,17 +86,44 @@ pub fn resize_much() -> Check {
     written(OURS, 40)
 }
 
-pub fn resize_a_node() -> Check {
-    let node = memory_nodes()?[0];
-    written_to(OURS, &OURS.node_file(node, "nr_hugepages"), 3)
+pub fn shrink() -> Check {
+    Write::of("nr_hugepages", 1).each(4, || Ok(()))
 }
 
+/// A write to the first node's file.
+fn on_a_node(count: u64) -> Check<Write> {
+    let node = Some(memory_nodes()?[0]);
+    let write = Write::of("nr_hugepages", count);
+    Ok(Write { node, ..write })
+}
+
+pub fn resize_a_node() -> Check {
+    on_a_node(3)?.each(0, || Ok(()))
+}
+
+pub fn shrink_a_node() -> Check {
+    on_a_node(1)?.each(4, || Ok(()))
+}
+
+/// Of a policy that allows one node only, where without it all would have a part.
 pub fn resize_by_policy() -> Check {
-    written_to(OURS, &OURS.file("nr_hugepages_mempolicy"), 3)
+    const PAGES: u64 = 3;
+    let nodes = memory_nodes()?;
+    check!(
+        nodes.len() > 1,
+        "a policy says nothing with nodes {nodes:?}"
+    );
+    let node = nodes[nodes.len() - 1];
+    let _policy = Policy::bind(&[node]).set()?;
+    Write::of("nr_hugepages_mempolicy", PAGES).each(0, || {
+        let there = OURS.read(Some(node), "nr_hugepages")?;
+        same!(there, PAGES, "pages on the node of the policy");
+        Ok(())
+    })
 }
 
 pub fn overcommit() -> Check {
-    written_to(OURS, &OURS.file("nr_overcommit_hugepages"), 3)
+    Write::of("nr_overcommit_hugepages", 3).each(0, || Ok(()))
 }
 
 pub fn explain() -> Check {
