@@ -157,7 +157,7 @@ pub fn each_run<S, T>(
     let before = counts()?;
     let mut refused = 0;
     for number in 1..MOST {
-        let failing = format!("{many} allocations from {number} on");
+        let failing = format!("{many} in a row from allocation {number} on");
         let mut state = prepare()?;
         let (result, failed) = fault.during(number, many, || call(&mut state))?;
         let result = result.or_else(|errno| {
@@ -203,6 +203,6 @@ fn counts() -> Check<[Counts; 2]> {
 /// Fails unless the counters are what they were.
 fn settled(before: &[Counts; 2], failing: &str) -> Check {
     let after = guest::poll::until("the counters", counts, |counts| counts == before);
-    same!(&after?, before, "counters, failing {failing}");
+    same!(&after?, before, "counters, failing: {failing}");
     Ok(())
 }
