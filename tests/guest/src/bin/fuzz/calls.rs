@@ -2,12 +2,15 @@
 
 //! The calls. What they return is the kernel's business: nothing is checked here.
 
-use std::ffi::CString;
+use std::collections::VecDeque;
+use std::ffi::CStr;
 use std::ptr;
 
 use guest::{access, file};
 
+use crate::sequence::Sequence;
 use crate::state::State;
+use crate::sysfs;
 use crate::values::{self, pick};
 
 /// A call with its four numbers.
@@ -37,9 +40,9 @@ pub const CALLS: &[(&str, Act)] = &[
     ("ioctl", ioctl),
     ("fork", fork),
     ("fork", fork),
-    ("write", write),
-    ("write", write),
-    ("read", read),
+    ("write", sysfs::write),
+    ("write", sysfs::write),
+    ("read", sysfs::read),
     ("close", close),
     ("copy", copy),
     ("lend", lend),
@@ -57,12 +60,34 @@ pub const CALLS: &[(&str, Act)] = &[
     ("exit", exit),
 ];
 
-fn open(state: &mut State, [slot, path, flags, _]: [u8; 4]) -> i64 {
+/// A file's path, and how it is opened.
+fn opening([_, path, flags, _]: [u8; 4]) -> (&'static CStr, i32) {
     let flags = pick(&values::OPEN, flags) | libc::O_CLOEXEC;
+    (pick(&values::DEVICES, path), flags)
+}
+
+fn open(state: &mut State, arguments: [u8; 4]) -> i64 {
+    let (path, flags) = opening(arguments);
     // SAFETY: A C string and numbers.
-    let fd = unsafe { libc::open(pick(&values::DEVICES, path).as_ptr(), flags) };
-    state.put_file(slot, fd.into());
+    let mut fd = unsafe { libc::open(path.as_ptr(), flags) };
+    if let Some(user) = &mut state.user {
+        fd = user.opened(path, flags, fd);
+    }
+    state.put_file(arguments[0], fd.into());
     fd.into()
+}
+
+/// Opens all that a sequence opens, for somebody who may not.
+pub fn open_for(sequence: &Sequence) -> VecDeque<i32> {
+    let calls = sequence.calls.iter();
+    let opens = calls.filter(|call| CALLS[call.number].0 == "open");
+    opens
+        .map(|call| {
+            let (path, flags) = opening(call.arguments);
+            // SAFETY: A C string and numbers.
+            unsafe { libc::open(path.as_ptr(), flags) }
+        })
+        .collect()
 }
 
 fn close(state: &mut State, [slot, ..]: [u8; 4]) -> i64 {
@@ -225,36 +250,6 @@ fn exit(state: &mut State, [how, ..]: [u8; 4]) -> i64 {
             .into()
         }
         _ => 0,
-    }
-}
-
-fn file_of_pool(name: &str, flags: i32) -> i32 {
-    let Ok(path) = CString::new(format!("/sys/kernel/rust_hugetlb/{name}")) else {
-        return -1;
-    };
-    // SAFETY: A C string.
-    unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) }
-}
-
-fn write(_: &mut State, [file, text, ..]: [u8; 4]) -> i64 {
-    let fd = file_of_pool(pick(&values::FILES, file), libc::O_WRONLY);
-    let text = pick(&values::TEXTS, text);
-    // SAFETY: The text is there.
-    unsafe {
-        let written = libc::write(fd, text.as_ptr().cast(), text.len());
-        libc::close(fd);
-        written as i64
-    }
-}
-
-fn read(_: &mut State, [file, ..]: [u8; 4]) -> i64 {
-    let fd = file_of_pool(pick(&values::COUNTERS, file), libc::O_RDONLY);
-    let mut text = [0u8; 4096];
-    // SAFETY: There is room.
-    unsafe {
-        let read = libc::read(fd, text.as_mut_ptr().cast(), text.len());
-        libc::close(fd);
-        read as i64
     }
 }
 

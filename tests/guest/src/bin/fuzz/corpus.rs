@@ -19,18 +19,35 @@ pub fn kept() -> Check<Vec<Sequence>> {
         .collect()
 }
 
-#[derive(Default)]
 pub struct Corpus {
+    /// Whether the kernel says what a sequence reached.
+    guided: bool,
     entries: Vec<(Sequence, Reached)>,
+    /// How many of them were kept from earlier.
+    kept: usize,
     reached: HashSet<u64>,
 }
 
 impl Corpus {
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(guided: bool) -> Self {
+        Self {
+            guided,
+            entries: Vec::new(),
+            kept: 0,
+            reached: HashSet::new(),
+        }
     }
 
-    /// Keeps a sequence if it reached something new; without coverage, those that came from outside.
+    /// Keeps a sequence that was kept earlier, whatever it reached: it led far once, and on a kernel
+    /// that does not say what is reached nothing else is known.
+    pub fn keep(&mut self, sequence: Sequence, reached: Option<Reached>) {
+        let reached = reached.unwrap_or_default();
+        self.reached.extend(&reached.0);
+        self.entries.push((sequence, reached));
+        self.kept += 1;
+    }
+
+    /// Keeps a sequence if it is known to have reached something new.
     pub fn learn(&mut self, sequence: &Sequence, reached: Option<Reached>) {
         let reached = reached.unwrap_or_default();
         let before = self.reached.len();
@@ -50,17 +67,29 @@ impl Corpus {
         one.mutated(other, random)
     }
 
-    /// How far it got.
+    /// What others were made of, and how far they got.
     pub fn tell(&self) {
-        println!(
-            "# {} sequences reached {} pairs of places in the module",
-            self.entries.len(),
-            self.reached.len()
-        );
+        let kept = self.kept;
+        if self.guided {
+            println!(
+                "# corpus: {kept} sequences of corpus.txt and {} more that reached something new; \
+                 {} pairs of places in the module",
+                self.entries.len() - kept,
+                self.reached.len()
+            );
+        } else {
+            println!(
+                "# corpus: {kept} sequences of corpus.txt; none was added, as this kernel has no KCOV \
+                 to say what is reached"
+            );
+        }
     }
 
     /// Prints few sequences that reach all of it, the best first.
     pub fn save(mut self) {
+        if !self.guided {
+            println!("# nothing to save: this kernel has no KCOV to say what is reached");
+        }
         loop {
             let left =
                 |(_, reached): &(Sequence, Reached)| reached.0.intersection(&self.reached).count();

@@ -5,14 +5,17 @@
 use std::{fs, ptr};
 
 use guest::child::fork;
+use guest::link::{Link, Message};
 use guest::memory::{all_is_back, meminfo, settled_free_kib};
-use guest::pool::{write_once, Resized, OURS, OURS_1G};
-use guest::{access, call, check, poll, same, Check, Fail};
+use guest::pool::{write_once, Pool, Resized, OURS, OURS_1G};
+use guest::{access, call, check, fail, poll, same, Check, Fail};
 
-use crate::calls::CALLS;
+use crate::calls::{open_for, CALLS};
 use crate::coverage::{Coverage, Reached};
 use crate::sequence::Sequence;
 use crate::state::State;
+use crate::sysfs;
+use crate::user::{has_namespaces, User, REFUSED};
 
 const MEMINFO: &str = "/proc/meminfo";
 /// Pages in the pool when a sequence begins.
@@ -24,7 +27,7 @@ const BEGUN: u64 = 1;
 
 pub struct Judge {
     coverage: Option<Coverage>,
-    _pool: Resized,
+    _pools: [Resized; 2],
     /// With no page in the pool: how much was free, and /proc/meminfo.
     weighed: Option<(u64, String)>,
     /// What the kernel said of its own state when it began.
@@ -32,6 +35,9 @@ pub struct Judge {
     sequences: u64,
     calls: u64,
     died: u64,
+    /// Sequences of a user, and the user's writes to files of the pool that were refused.
+    by_user: u64,
+    refused: u64,
 }
 
 impl Judge {
@@ -39,14 +45,17 @@ impl Judge {
         // Those whose parents are gone come to this process.
         // SAFETY: Numbers.
         call(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })?;
+        sysfs::all_there()?;
         Ok(Self {
             coverage,
             weighed: None,
-            _pool: Resized::ours(PAGES)?,
+            _pools: [Resized::ours(PAGES)?, Resized::ours_1g(0)?],
             tainted: tainted()?,
             sequences: 0,
             calls: 0,
             died: 0,
+            by_user: 0,
+            refused: 0,
         })
     }
 
@@ -77,9 +86,13 @@ impl Judge {
             if let Some(coverage) = &self.coverage {
                 coverage.begin()?;
             }
+            let user = match sequence.by_user {
+                true => Some(User::new(open_for(sequence), link)?),
+                false => None,
+            };
             link.send(BEGUN)?;
-            let mut state = State::new();
-            for call in &sequence.0 {
+            let mut state = State::new(user);
+            for call in &sequence.calls {
                 CALLS[call.number].1(&mut state, call.arguments);
             }
             Ok(())
@@ -90,39 +103,48 @@ impl Judge {
         unsafe { libc::kill(-first.pid(), libc::SIGKILL) };
         reap();
         same!(first.link.number()?, BEGUN, "what the first process says");
+        self.hear(&first.link)?;
         check!(!is_alarm(status), "a process hung");
         self.sequences += 1;
-        self.calls += sequence.0.len() as u64;
+        self.by_user += u64::from(sequence.by_user);
+        self.calls += sequence.calls.len() as u64;
         self.died += u64::from(status != 0);
         same!(tainted()?, self.tainted, "/proc/sys/kernel/tainted");
         self.restore()?;
         Ok(self.coverage.as_ref().map(Coverage::reached))
     }
 
+    /// What processes that are gone had to say.
+    fn hear(&mut self, link: &Link) -> Check {
+        loop {
+            match link.receive()? {
+                Message::Number(REFUSED) => self.refused += 1,
+                Message::End => return Ok(()),
+                Message::Failed(why) => return Err(Fail(why)),
+                other => fail!("a process says {other:?}"),
+            }
+        }
+    }
+
     /// Waits until nobody has a page, and gives the pools the pages and limits that they had.
     fn restore(&self) -> Check {
         poll::until(
-            "resv and used pages of 2 MiB and of 1 GiB with nobody there",
+            "used and resv pages of 2 MiB and of 1 GiB with nobody there",
             || {
                 let (ours, large) = (OURS.counts()?, OURS_1G.counts()?);
-                let used = ours.nr - ours.free;
-                Ok([used, ours.resv, large.nr, large.resv])
+                let used = |nr: u64, free| nr - free;
+                Ok([
+                    used(ours.nr, ours.free),
+                    ours.resv,
+                    used(large.nr, large.free),
+                    large.resv,
+                ])
             },
             |seen| *seen == [0; 4],
         )?;
-        if OURS.overcommit()? != 0 {
-            OURS.set_overcommit(0)?;
-        }
-        if OURS_1G.overcommit()? != 0 {
-            OURS_1G.set_overcommit(0)?;
-        }
-        let surplus = OURS.surplus()?;
-        if surplus != 0 || OURS.nr()? != PAGES {
-            // One node's free pages can be left as another one's surplus: they become persistent.
-            OURS.reach(PAGES + surplus)?;
-            OURS.reach(PAGES)?;
-            same!(OURS.surplus()?, 0, "surplus_hugepages with nobody there");
-        }
+        // The large ones first, as they may have left no room for the others.
+        put_back(OURS_1G, 0)?;
+        put_back(OURS, PAGES)?;
         write_once(&OURS.file("oom_floor"), b"max")?;
         Ok(())
     }
@@ -132,6 +154,14 @@ impl Judge {
             "# sequences: {}, calls: {}, first processes that died: {}",
             self.sequences, self.calls, self.died
         );
+        let place = match has_namespaces() {
+            true => "root of a user namespace",
+            false => "without a user namespace",
+        };
+        println!(
+            "# by an unprivileged user, {place}: {} sequences, {} writes to the pool's files, all refused",
+            self.by_user, self.refused
+        );
     }
 
     /// Fails unless all memory is back.
@@ -140,6 +170,10 @@ impl Judge {
         let Some((before, lines)) = &self.weighed else {
             return Ok(());
         };
+        check!(
+            self.refused > 0,
+            "no user tried to write to the pool's files"
+        );
         let back = all_is_back(*before, free_kib()?);
         if back.is_err() {
             // What the kernel has it for.
@@ -159,6 +193,22 @@ impl Drop for Judge {
         let _ = write_once(&OURS.file("scrub_percent"), b"10");
         let _ = OURS_1G.set_overcommit(0);
     }
+}
+
+/// Gives a pool that nobody uses exactly so many pages, and no overcommit.
+fn put_back(pool: Pool, pages: u64) -> Check {
+    if pool.overcommit()? != 0 {
+        pool.set_overcommit(0)?;
+    }
+    if pool.surplus()? != 0 {
+        // One node's free pages can be left as another one's surplus: they become persistent.
+        pool.reach(pool.nr()?)?;
+    }
+    if pool.nr()? != pages {
+        pool.reach(pages)?;
+    }
+    same!(pool.surplus()?, 0, "surplus_hugepages with nobody there");
+    Ok(())
 }
 
 /// Free memory and, as the corpus grows, that of programs; without what the kernel keeps to be fast:

@@ -4,9 +4,13 @@
 //! call may fail and any process may die of what it did; but when all are gone every page must be back,
 //! nobody may hang, and the kernel must not have complained.
 //!
-//! Where the kernel says what code a task ran (KCOV, as the debug kernel does for the module alone),
-//! sequences that reach something new are kept, and others are made of them. corpus.txt has what was
-//! found so: it is run first, everywhere.
+//! corpus.txt has sequences that led far: they are run first, everywhere, and others are made of them.
+//! Where the kernel says what code of the module a task ran (KCOV, as the debug kernel does for the
+//! module alone), those of the others that reach something new are kept, and changed in turn, as
+//! corpus.txt was found. Elsewhere nobody knows what is new: there it stays as it is.
+//!
+//! Every second of the others is done by an unprivileged user with files that root opened, as the device
+//! is meant to be used: nothing else of the module may let that user in.
 //!
 //! An engine of our own, as those of the registry (LibAFL, honggfuzz) fuzz a program beside them, and
 //! what is tested here is the kernel they run on; what is left is a loop.
@@ -18,6 +22,8 @@ mod judge;
 mod options;
 mod sequence;
 mod state;
+mod sysfs;
+mod user;
 mod values;
 
 use std::process::ExitCode;
@@ -56,24 +62,26 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Check {
     let mut random = Rng::with_seed(options.seed);
-    let mut judge = Judge::new(Coverage::open()?)?;
-    let mut corpus = Corpus::new();
+    let coverage = Coverage::open()?;
+    let mut corpus = Corpus::new(coverage.is_some());
+    let mut judge = Judge::new(coverage)?;
     for sequence in &options.sequences {
         println!("# {sequence}");
         corpus.learn(sequence, judge.run(sequence)?);
     }
     if options.sequences.is_empty() {
         for sequence in corpus::kept()? {
-            corpus.learn(&sequence, judge.run(&sequence)?);
+            let reached = judge.run(&sequence)?;
+            corpus.keep(sequence, reached);
         }
-        for _ in 0..WARM_UP {
-            judge.run(&Sequence::random(&mut random))?;
+        for number in 0..WARM_UP {
+            judge.run(&by_turns(number, Sequence::random(&mut random)))?;
         }
         judge.weigh()?;
         let start = Instant::now();
         let mut tried = 0;
         while !options.is_over(tried, start.elapsed()) {
-            let sequence = corpus.next(&mut random);
+            let sequence = by_turns(tried, corpus.next(&mut random));
             corpus.learn(&sequence, judge.run(&sequence)?);
             tried += 1;
         }
@@ -84,4 +92,12 @@ fn run(options: &Options) -> Check {
         corpus.save();
     }
     judge.finish()
+}
+
+/// Lets a user do every second one.
+fn by_turns(number: u64, sequence: Sequence) -> Sequence {
+    Sequence {
+        by_user: number % 2 == 1,
+        ..sequence
+    }
 }

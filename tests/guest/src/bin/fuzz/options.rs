@@ -24,7 +24,7 @@ impl Options {
     pub fn from_arguments() -> Self {
         let matches = Command::new("fuzz")
             .about("Random system calls on the device, its mappings and the pool's files")
-            .after_help("Nobody else may use the pool meanwhile.")
+            .after_help("Nobody else may use the pool meanwhile. Needs two nodes and debugfs.")
             .arg(
                 number("count", "How many random sequences")
                     .default_value("100")
@@ -36,7 +36,7 @@ impl Options {
                 Arg::new("save")
                     .long("save")
                     .action(ArgAction::SetTrue)
-                    .help("In the end print sequences for corpus.txt: few that reach all that was reached"),
+                    .help("In the end print sequences for corpus.txt: few that reach all that was reached (needs KCOV)"),
             )
             .arg(
                 Arg::new("sequence")

@@ -2,6 +2,7 @@
 
 //! What the calls of a process leave behind for later ones: descriptors and mappings, in slots.
 
+use crate::user::User;
 use crate::values;
 
 /// A mapping, as far as later calls know.
@@ -11,16 +12,18 @@ pub struct Mapping {
     pub bytes: usize,
 }
 
-pub struct State {
+pub struct State<'a> {
     pub files: [i32; 4],
     pub mappings: [Mapping; 4],
     pub pipe: [i32; 2],
     /// Processes that may still be made: they all go on with the sequence.
     pub forks: u32,
+    /// Who does it, if not root.
+    pub user: Option<User<'a>>,
 }
 
-impl State {
-    pub fn new() -> Self {
+impl<'a> State<'a> {
+    pub fn new(user: Option<User<'a>>) -> Self {
         let mut pipe = [-1; 2];
         // SAFETY: There is room for two descriptors.
         unsafe { libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) };
@@ -29,6 +32,7 @@ impl State {
             mappings: [Mapping::default(); 4],
             pipe,
             forks: 2,
+            user,
         }
     }
 

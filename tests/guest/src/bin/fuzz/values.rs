@@ -146,8 +146,17 @@ pub const TEXTS: [&str; 20] = [
     "18446744073709551616",
 ];
 
-/// The files of the pool that are written to, with their folder.
-pub const FILES: [&str; 14] = [
+/// Texts for a size in pages of 1 GiB: never more than one of them.
+pub const FEW: [&str; 8] = ["1", "0", "1", "1\n", "", "-1", "1x", "18446744073709551616"];
+
+/// Whether that file takes one of [`FEW`].
+pub fn is_few(file: &str) -> bool {
+    file.contains("hugepages-1048576kB/nr_")
+}
+
+/// The files of the pools that are written to, with their folder. The numbers of corpus.txt stand for
+/// them by their places.
+pub const FILES: [&str; 20] = [
     "hugepages-2048kB/nr_hugepages",
     "hugepages-2048kB/nr_hugepages",
     "hugepages-2048kB/nr_hugepages_mempolicy",
@@ -162,10 +171,16 @@ pub const FILES: [&str; 14] = [
     "node0/hugepages-2048kB/nr_hugepages",
     "node1/hugepages-2048kB/nr_hugepages",
     "node0/hugepages-2048kB/promote",
+    "node1/hugepages-2048kB/promote",
+    "hugepages-1048576kB/nr_hugepages",
+    "hugepages-1048576kB/nr_hugepages_mempolicy",
+    "node0/hugepages-1048576kB/nr_hugepages",
+    "node1/hugepages-1048576kB/nr_hugepages",
+    "node1/hugepages-1048576kB/demote",
 ];
 
-/// Those that are read.
-pub const COUNTERS: [&str; 12] = [
+/// Those that are read, by their places as well.
+pub const COUNTERS: [&str; 20] = [
     "hugepages-2048kB/nr_hugepages",
     "hugepages-2048kB/free_hugepages",
     "hugepages-2048kB/resv_hugepages",
@@ -178,4 +193,12 @@ pub const COUNTERS: [&str; 12] = [
     "hugepages-2048kB/promotable_hugepages",
     "hugepages-1048576kB/explain",
     "node0/hugepages-2048kB/free_hugepages",
+    "hugepages-1048576kB/nr_hugepages",
+    "node1/hugepages-1048576kB/nr_hugepages",
+    "node1/hugepages-2048kB/poisoned_hugepages",
+    "node0/hugepages-2048kB/can_grow",
+    "node1/hugepages-1048576kB/can_grow",
+    "node1/hugepages-2048kB/explain",
+    "/sys/kernel/debug/rust_hugetlb/hugepages-2048kB",
+    "/sys/kernel/debug/rust_hugetlb/hugepages-1048576kB",
 ];
