@@ -83,7 +83,7 @@ pub fn frame_of(address: *const u8) -> Check<u64> {
 pub fn is_compound(frame: u64) -> Check<bool> {
     const KPF_COMPOUND_HEAD: u64 = 15;
     const KPF_COMPOUND_TAIL: u64 = 16;
-    let either = 1 << KPF_COMPOUND_HEAD | 1 << KPF_COMPOUND_TAIL;
+    let either = (1 << KPF_COMPOUND_HEAD) | (1 << KPF_COMPOUND_TAIL);
     Ok(entry("/proc/kpageflags", frame)? & either != 0)
 }
 

@@ -174,7 +174,7 @@ pub fn killed_while_it_is_traced() -> Check {
 
 /// The tracer can keep a process from ending, and with it the pages.
 pub fn stopped_by_its_tracer_when_it_exits() -> Check {
-    const AT_EXIT: i32 = libc::SIGTRAP | libc::PTRACE_EVENT_EXIT << 8;
+    const AT_EXIT: i32 = libc::SIGTRAP | (libc::PTRACE_EVENT_EXIT << 8);
     beside_both(POOL, |side, kind| {
         let (child, _) = user_of_pages(side, kind, |link, _, _| {
             link.send(1)?;
