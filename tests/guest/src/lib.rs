@@ -10,6 +10,7 @@
 
 pub mod access;
 pub mod beside;
+pub mod broken;
 pub mod bus;
 pub mod cgroup;
 pub mod check;
@@ -17,6 +18,7 @@ pub mod child;
 pub mod debugfs;
 pub mod device;
 pub mod file;
+pub mod former;
 pub mod kind;
 pub mod kmod;
 pub mod ktap;
@@ -32,6 +34,7 @@ pub mod policy;
 pub mod poll;
 pub mod pool;
 pub mod ring;
+pub mod scrub;
 pub mod smaps;
 pub mod stamp;
 pub mod thp;

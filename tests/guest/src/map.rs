@@ -223,7 +223,12 @@ impl Map {
 
     /// Writes `stamp` to every word of a page.
     pub fn fill(&self, page: usize, stamp: u64) {
-        for offset in self.range(page).step_by(8) {
+        self.fill_part(page * self.page_bytes, self.page_bytes, stamp);
+    }
+
+    /// Writes `stamp` to every word of `bytes` bytes from byte `from` on.
+    pub fn fill_part(&self, from: usize, bytes: usize, stamp: u64) {
+        for offset in (from..from + bytes).step_by(8) {
             self.write(offset, stamp);
         }
     }

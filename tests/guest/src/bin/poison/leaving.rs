@@ -2,17 +2,16 @@
 
 //! A broken page leaves its pool, and nobody gets it again.
 
-use std::fs;
-
 use guest::access;
 use guest::beside::{beside, Side};
+use guest::broken::{is_nobodys, poison};
 use guest::kmod::{load, unload, users, Log, Reloaded};
 use guest::map::Map;
-use guest::memory::{frame_of, is_compound, is_free, is_poisoned, settled_free_kib};
+use guest::memory::{frame_of, settled_free_kib};
 use guest::pool::{Resized, OURS};
 use guest::{check, memory, poll, same, Check, HUGE};
 
-use crate::{head, inside, poison};
+use crate::{head, inside};
 
 /// Frames inside `count` pages, from the second on, of `pages` ones that are free again.
 fn frames(side: &Side, pages: usize, count: usize) -> Check<Vec<u64>> {
@@ -119,33 +118,6 @@ pub fn several_free_pages() -> Check {
         side.counts("without the broken pages", (5, 5, 0, 0))?;
         are_others(side, 5, &broken)
     })
-}
-
-/// Fails unless the base page is broken, and neither free nor in a page that somebody has got.
-fn is_nobodys(frame: u64) -> Check {
-    // Or the kernel would try for long to have it for a larger page.
-    let unmovable = unmovable_around(frame)?;
-    check!(unmovable > 0, "all around frame {frame:#x} can be had");
-    // The next one breaks, too: where the kernel is asked about a free page, nothing stays in the CPUs'
-    // lists, in which no page can be seen.
-    memory::poison(frame + 1)?;
-    same!(
-        (is_poisoned(frame)?, is_free(frame)?, is_compound(frame)?),
-        (true, false, false),
-        "frame {frame:#x} is poisoned, free, and of a larger page"
-    );
-    Ok(())
-}
-
-/// How many base pages cannot be moved, of a huge page's range around a frame: by the module's map.
-fn unmovable_around(frame: u64) -> Check<u64> {
-    let map = fs::read_to_string("/sys/kernel/debug/rust_hugetlb/hugepages-2048kB")?;
-    let first = format!(" {:#x}-", head(frame));
-    let line = map.lines().find(|line| line.contains(&first));
-    // The verdict may be that word, too.
-    let counts = line.and_then(|line| line.rsplit_once(" unmovable "));
-    let count = counts.and_then(|(_, counts)| counts.split(' ').next());
-    Ok(count.unwrap_or_default().parse()?)
 }
 
 /// What is lost are the base pages that broke.

@@ -10,8 +10,7 @@ mod used;
 use std::process::ExitCode;
 
 use guest::map::Map;
-use guest::memory::{self, frame_of, BASE_PAGE};
-use guest::pool::{Pool, OURS};
+use guest::memory::{frame_of, BASE_PAGE};
 use guest::{Check, HUGE};
 
 fn main() -> ExitCode {
@@ -37,15 +36,6 @@ fn main() -> ExitCode {
 /// A base page in the midst of a page that is mapped.
 fn inside(map: &Map, page: usize) -> Check<u64> {
     frame_of(map.at(page * HUGE)).map(|frame| frame + 3)
-}
-
-/// The kernel learns that the frame is broken, and the pool of that.
-fn poison(pool: Pool, frame: u64) -> Check {
-    memory::poison(frame)?;
-    if pool == OURS {
-        pool.poisoned()?;
-    }
-    Ok(())
 }
 
 /// The first frame of the huge page that the frame is in.

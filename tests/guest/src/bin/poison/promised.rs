@@ -3,10 +3,11 @@
 //! A free page breaks that somebody was promised.
 
 use guest::beside::beside;
+use guest::broken::poison;
 use guest::pool::OURS;
 use guest::{refused, same, Check, HUGE};
 
-use crate::{inside, poison};
+use crate::inside;
 
 /// hugetlb counts the page on as a free one that nobody can have.
 pub fn who_comes_last_gets_none() -> Check {

@@ -6,7 +6,8 @@
 
 use std::fs::File;
 
-use guest::access::{self, Bus};
+use guest::access;
+use guest::broken::{all_but_one, poison, AR};
 use guest::child::fork;
 use guest::file::Huge;
 use guest::kind::Kind;
@@ -15,18 +16,12 @@ use guest::pipe::Pipe;
 use guest::pool::{Pool, Resized, HUGETLB, OURS};
 use guest::{check, device, poll, refused, same, word, Check, Errno, Fail, HUGE};
 
-use crate::{inside, poison};
+use crate::inside;
 
 const PAGES: usize = 3;
 
 /// The page of those that breaks.
 const BROKEN: usize = 1;
-
-/// BUS_MCEERR_AR: the hardware would have said the same.
-const AR: Bus = Bus(4);
-
-/// What reading and writing each page's first word gave.
-type Words = Vec<(Result<u64, Bus>, Result<(), Bus>)>;
 
 /// Both kinds of mapping with pages of the module; each time one page less comes back.
 fn both(act: impl Fn(Pool, Kind) -> Check) -> Check {
@@ -51,19 +46,6 @@ fn stamped(pool: Pool, kind: Kind) -> Check<(File, Map)> {
     Ok((file, map))
 }
 
-/// Fails unless all pages but the broken one hold `stamp`. Writes 7 to them.
-fn all_but_one(map: &Map, stamp: u64, what: &str) -> Check {
-    let touch = |page| {
-        let offset = page * HUGE;
-        (map.try_read(offset), map.try_write(offset, 7))
-    };
-    let mut want: Words = vec![(Ok(stamp), Ok(())); PAGES];
-    want[BROKEN] = (Err(AR), Err(AR));
-    let seen: Words = (0..PAGES).map(touch).collect();
-    same!(seen, want, "{what}");
-    Ok(())
-}
-
 pub fn a_touch_is_a_sigbus() -> Check {
     both(touched)
 }
@@ -76,10 +58,10 @@ fn touched(pool: Pool, kind: Kind) -> Check {
         other.read(BROKEN * HUGE);
     }
     poison(pool, inside(&map, BROKEN)?)?;
-    all_but_one(&map, 9, "words")?;
-    all_but_one(&map, 7, "words, again")?;
+    all_but_one(&map, BROKEN, 9, "words")?;
+    all_but_one(&map, BROKEN, 7, "words, again")?;
     if kind == Kind::Shared {
-        all_but_one(&other, 7, "words of another mapping")?;
+        all_but_one(&other, BROKEN, 7, "words of another mapping")?;
     }
     Ok(())
 }
@@ -189,7 +171,7 @@ pub fn a_pinned_page_of_a_mapping() -> Check {
         let mut pipe = Pipe::new()?;
         pipe.splice(&map, BROKEN * HUGE + HUGE - 4096, 4096)?;
         poison(pool, inside(&map, BROKEN)?)?;
-        all_but_one(&map, 9, "words")?;
+        all_but_one(&map, BROKEN, 9, "words")?;
         drop((_file, map));
         poll::until("pinned_hugepages", || OURS.pinned(), |count| *count == 1)?;
         pipe.drain(4096, 9)

@@ -6,9 +6,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use guest::pool::{online_nodes, write_once, OURS};
+use guest::scrub::Share;
 use guest::{refused, same, Check};
-
-use crate::share::Share;
 
 const COUNTS: [&str; 3] = ["zeroed_hugepages", "faults_cleared", "faults_found_zero"];
 
@@ -31,7 +30,7 @@ pub fn modes() -> Check {
 
 pub fn percents_are_parsed() -> Check {
     let path = OURS.file("scrub_percent");
-    let _share = Share::of(7)?;
+    let _share = Share::of(OURS, 7)?;
     for (text, errno) in [
         ("101", libc::EINVAL),
         ("256", libc::EINVAL),

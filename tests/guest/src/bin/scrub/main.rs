@@ -5,7 +5,6 @@
 
 mod files;
 mod former;
-mod share;
 mod ways;
 mod whole;
 mod zeroed;

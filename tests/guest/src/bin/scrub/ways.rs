@@ -5,15 +5,16 @@
 use guest::child::{fork, in_child};
 use guest::device::open;
 use guest::file::Huge;
+use guest::former::{mark_all, next_finds_nothing, STAMP};
 use guest::kind::Kind;
 use guest::kmod::{load, unload, users, Reloaded};
 use guest::map::{Map, Request, NONE, READ};
 use guest::pool::OURS;
 use guest::ring::{Buffer, Ring};
+use guest::scrub::set;
 use guest::{poll, refused, same, Check, Errno, HUGE};
 
-use crate::former::{mark_all, next_of_part, PAGES, STAMP};
-use crate::share::set;
+use crate::former::PAGES;
 
 /// All pages were written to, and are free.
 fn all_written() -> Check {
@@ -37,7 +38,7 @@ pub fn reloaded() -> Check {
     poll::until("users of the module", users, |count| *count == 0)?;
     unload()?;
     load(&format!("hugepages_2M={PAGES}"))?;
-    set(percent)?;
+    set(OURS, percent)?;
     OURS.reach(PAGES as u64)
 }
 
@@ -56,7 +57,7 @@ pub fn moved() -> Check {
     refused!(moved, libc::EINVAL, "leaving a mapping behind");
     (0..PAGES).try_for_each(|page| map.marked(page, STAMP))?;
     map.cut(HUGE)?;
-    next_of_part(PAGES - 1)?;
+    next_finds_nothing(OURS, Request::pages(PAGES - 1))?;
     map.relocate()?;
     map.marked(0, STAMP)
 }
@@ -70,7 +71,7 @@ pub fn split() -> Check {
     let gone = [1, 3, 0];
     for (count, page) in gone.into_iter().enumerate() {
         map.unmap(page * HUGE, HUGE)?;
-        next_of_part(count + 1)?;
+        next_finds_nothing(OURS, Request::pages(count + 1))?;
     }
     let mut left = (0..PAGES).filter(|page| !gone.contains(page));
     left.try_for_each(|page| map.marked(page, STAMP))
@@ -91,7 +92,7 @@ pub fn pinned_at_fork() -> Check {
         map.marked(0, STAMP)
     })?;
     // That is a forked process, too, with a copy that is one page.
-    next_of_part(PAGES / 2 - 1)?;
+    next_finds_nothing(OURS, Request::pages(PAGES / 2 - 1))?;
     ring.unpin(SLOT)?;
     map.marked(0, STAMP)
 }

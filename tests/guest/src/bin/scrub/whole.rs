@@ -9,9 +9,8 @@ use guest::kmod::{load, unload, users, Reloaded};
 use guest::map::{Map, Request};
 use guest::memory::{all_is_back, settled_free_kib};
 use guest::pool::{Resized, OURS};
+use guest::scrub::{faults, set, Share};
 use guest::{poll, refused, same, Check};
-
-use crate::share::{faults, set, Share};
 
 const PAGES: usize = 8;
 const ROUNDS: u64 = 24;
@@ -27,8 +26,8 @@ fn used_until(zeroed: u64) -> Check {
 
 pub fn all_pages_can_be_had_while_scrubbing() -> Check {
     let _pool = Resized::ours(PAGES as u64)?;
-    let _share = Share::of(100)?;
-    let before = faults()?;
+    let _share = Share::of(OURS, 100)?;
+    let before = faults(OURS)?;
     for round in 0..ROUNDS {
         let zeroed = round % PAGES as u64;
         let enough = |seen: &u64| round < 2 || *seen >= zeroed;
@@ -57,7 +56,7 @@ pub fn all_pages_can_be_had_while_scrubbing() -> Check {
             "nr, free, resv after round {round}"
         );
     }
-    let after = faults()?;
+    let after = faults(OURS)?;
     same!(
         after.0 + after.1 - before.0 - before.1,
         ROUNDS * PAGES as u64,
@@ -68,7 +67,7 @@ pub fn all_pages_can_be_had_while_scrubbing() -> Check {
 
 pub fn reservations_hold_while_scrubbing() -> Check {
     let _pool = Resized::ours(PAGES as u64)?;
-    let _share = Share::of(100)?;
+    let _share = Share::of(OURS, 100)?;
     for round in 0..ROUNDS {
         used_until(round % PAGES as u64)?;
         let map = Map::of_new_file(PAGES)?;
@@ -84,7 +83,7 @@ pub fn reservations_hold_while_scrubbing() -> Check {
 
 pub fn shrinks_to_nothing_while_scrubbing() -> Check {
     let _pool = Resized::ours(0)?;
-    let _share = Share::of(100)?;
+    let _share = Share::of(OURS, 100)?;
     let before = settled_free_kib()?;
     for round in 0..ROUNDS {
         OURS.reach(PAGES as u64)?;
@@ -114,7 +113,7 @@ pub fn goes_with_the_module_while_scrubbing() -> Check {
             10,
             "scrub_percent at load"
         );
-        set(100)?;
+        set(OURS, 100)?;
         used_until(zeroed)?;
         poll::until("users of the module", users, |count| *count == 0)?;
         unload()?;

@@ -10,9 +10,8 @@ use guest::file::Huge;
 use guest::kind::Kind;
 use guest::map::{Map, Request};
 use guest::pool::{memory_nodes, Resized, OURS};
+use guest::scrub::{faults, set, settles, Share};
 use guest::{same, Check, HUGE};
-
-use crate::share::{faults, set, settles, Share};
 
 const PAGES: usize = 6;
 
@@ -38,7 +37,7 @@ fn watch(mut look: impl FnMut() -> Check) -> Check {
 
 pub fn off_leaves_pages_as_they_are() -> Check {
     let _empty = Resized::ours(0)?;
-    let _share = Share::of(0)?;
+    let _share = Share::of(OURS, 0)?;
     let pages = PAGES as u64;
     OURS.set(pages)?;
     same!(OURS.zeroed()?, pages, "zeroed_hugepages of a fresh pool");
@@ -72,13 +71,13 @@ pub fn off_leaves_pages_as_they_are() -> Check {
 
 pub fn settles_at_all_free_pages() -> Check {
     let _pool = Resized::ours(PAGES as u64)?;
-    let _share = Share::of(0)?;
+    let _share = Share::of(OURS, 0)?;
     used_by_another()?;
     // Those of one mapping stay in use.
     let map = Map::of_new_file(1)?;
     map.mark(0, 5);
-    set(100)?;
-    settles(PAGES as u64 - 1)?;
+    set(OURS, 100)?;
+    settles(OURS, PAGES as u64 - 1)?;
     for node in memory_nodes()? {
         let [zeroed, free] =
             ["zeroed_hugepages", "free_hugepages"].map(|name| OURS.read(Some(node), name));
@@ -87,24 +86,24 @@ pub fn settles_at_all_free_pages() -> Check {
     map.marked(0, 5)?;
     drop(map);
     // Woken by the page itself.
-    settles(PAGES as u64)
+    settles(OURS, PAGES as u64)
 }
 
 pub fn faults_count_what_they_clear() -> Check {
     let _empty = Resized::ours(0)?;
-    let _share = Share::of(0)?;
+    let _share = Share::of(OURS, 0)?;
     let pages = PAGES as u64;
     OURS.set(pages)?;
     for kind in Kind::BOTH {
         let touch = |what: &str, expected: (u64, u64)| {
-            let before = faults()?;
+            let before = faults(OURS)?;
             in_child(|| {
                 let map = kind.pages(PAGES).map(&open()?)?;
                 (0..PAGES).try_for_each(|page| map.unmarked(page))?;
                 (0..PAGES).for_each(|page| map.fill(page, 0xdead_beef));
                 Ok(())
             })?;
-            let after = faults()?;
+            let after = faults(OURS)?;
             same!(
                 (after.0 - before.0, after.1 - before.1),
                 expected,
@@ -114,22 +113,22 @@ pub fn faults_count_what_they_clear() -> Check {
         };
         touch("known zero", (0, pages))?;
         touch("used before", (pages, 0))?;
-        set(100)?;
-        settles(pages)?;
-        set(0)?;
+        set(OURS, 100)?;
+        settles(OURS, pages)?;
+        set(OURS, 0)?;
         touch("scrubbed", (0, pages))?;
         // For the other kind.
-        set(100)?;
-        settles(pages)?;
-        set(0)?;
+        set(OURS, 100)?;
+        settles(OURS, pages)?;
+        set(OURS, 0)?;
     }
     // Preallocated pages count as if they were touched.
-    let before = faults()?;
+    let before = faults(OURS)?;
     let file = Huge::new(OURS)?;
     file.preallocate(0, (2 * HUGE) as u64)?;
     let map = file.map(Request::pages(2))?;
     (0..2).try_for_each(|page| map.holds(page, 0))?;
-    let after = faults()?;
+    let after = faults(OURS)?;
     same!(
         (after.0 - before.0, after.1 - before.1),
         (0, 2),
@@ -140,11 +139,11 @@ pub fn faults_count_what_they_clear() -> Check {
 
 pub fn copies_and_second_faults_count_nothing() -> Check {
     let _pool = Resized::ours(PAGES as u64)?;
-    let _share = Share::of(0)?;
+    let _share = Share::of(OURS, 0)?;
     let file = open()?;
     let shared = Request::pages(1).map(&file)?;
     shared.mark(0, 3);
-    let before = faults()?;
+    let before = faults(OURS)?;
     // The page is there.
     let again = Request::pages(1).map(&file)?;
     again.marked(0, 3)?;
@@ -154,7 +153,7 @@ pub fn copies_and_second_faults_count_nothing() -> Check {
     private.marked(0, 4)?;
     again.marked(0, 3)?;
     same!(
-        faults()?,
+        faults(OURS)?,
         before,
         "faults that cleared, and that found zeros"
     );
