@@ -3,6 +3,7 @@
 //! Mappings for which transparent huge pages are off: the kernel asks for base pages and gets those
 //! of the same 1 GiB page.
 
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
@@ -10,7 +11,7 @@ use guest::child::{fork, in_child};
 use guest::device::open_of;
 use guest::file::Huge;
 use guest::map::{Map, Request};
-use guest::memory::BASE_PAGE;
+use guest::memory::{self, BASE_PAGE};
 use guest::pipe::Pipe;
 use guest::pool::OURS_1G;
 use guest::thp::Setting;
@@ -39,6 +40,18 @@ fn holds(map: &Map, stamp: u64) -> Check {
         same!(map.read(offset), word, "word at {offset:#x}");
     }
     Ok(())
+}
+
+/// The first frame of a page of a file: /proc/PID/pagemap knows base pages' entries only.
+pub fn frame_of(file: &impl AsRawFd, page: usize) -> Check<u64> {
+    let map = Request {
+        offset: (page * PAGE) as i64,
+        ..Request::of(OURS_1G, 1).unreserved()
+    };
+    let map = map.map(file)?;
+    map.advise(libc::MADV_NOHUGEPAGE)?;
+    map.read(0);
+    memory::frame_of(map.base())
 }
 
 /// The ways to say no to transparent huge pages, and the size of an entry that comes then; each ends

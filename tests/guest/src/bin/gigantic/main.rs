@@ -9,9 +9,11 @@
 
 mod balance;
 mod base;
+mod broken;
 mod calls;
 mod file;
 mod fork;
+mod former;
 mod load;
 mod pin;
 mod remap;
@@ -63,5 +65,11 @@ fn main() -> ExitCode {
         base::holes_under_threads_that_touch,
         fork::with_what_would_copy_page_tables,
         fork::advice_about_fork,
+        former::users_leave_nothing_to_the_next,
+        former::users_leave_nothing_to_who_waits_for_the_scrubber,
+        broken::a_touch_is_a_sigbus,
+        broken::in_base_pages_until_a_hole_takes_it_away,
+        broken::a_pinned_page_leaves_when_it_is_unpinned,
+        broken::the_rest_shows_nothing_of_its_last_owner,
     ])
 }
