@@ -149,10 +149,7 @@ mod tests {
             world.step()?;
             let floor = PageCount::new(world.numbers.below(40));
             let mut give_up = GiveUp::new(HugeSize::Size2M);
-            while give_up
-                .next(floor, &all_nodes(), &mut world.pool)
-                .is_some()
-            {
+            while give_up.next(floor, &all_nodes(), &mut world.pool).is_some() {
                 given_up += 1;
                 let total = world.pool.total();
                 assert!(total.nr >= floor && total.free >= world.pool.resv());
