@@ -24,7 +24,7 @@ impl Options {
     pub fn from_arguments() -> Self {
         let matches = Command::new("fuzz")
             .about("Random system calls on the device, its mappings and the pool's files")
-            .after_help("Nobody else may use the pool meanwhile. Needs two nodes and debugfs.")
+            .after_help("Nobody else may use the pool meanwhile. Needs debugfs.")
             .arg(
                 number("count", "How many random sequences")
                     .default_value("100")

@@ -11,9 +11,14 @@ use guest::{check, Check, GIGANTIC};
 use crate::state::State;
 use crate::values::{self, pick};
 
-/// A name that begins with a slash is a path of its own.
+/// A name that begins with a slash is a path of its own. Where there is one node, its files stand for
+/// those of the second.
 fn path(name: &str) -> PathBuf {
-    Path::new("/sys/kernel/rust_hugetlb").join(name)
+    let all = Path::new("/sys/kernel/rust_hugetlb");
+    match name.strip_prefix("node1/") {
+        Some(rest) if !all.join("node1").exists() => all.join("node0").join(rest),
+        _ => all.join(name),
+    }
 }
 
 /// Fails unless every file that is written or read here exists: what cannot be opened tests nothing.

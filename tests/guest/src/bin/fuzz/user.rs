@@ -6,12 +6,11 @@
 
 use std::collections::VecDeque;
 use std::ffi::CStr;
-use std::fs;
 use std::path::Path;
 
-use guest::child::become_user;
+use guest::child::{become_root_of_a_namespace, become_user};
 use guest::link::Link;
-use guest::{call, Check, Errno};
+use guest::{Check, Errno};
 
 /// The first that is nobody's but a user's.
 const ID: u32 = 1000;
@@ -32,18 +31,10 @@ pub struct User<'a> {
 impl<'a> User<'a> {
     /// Makes this (child) process the user, for good, with files that were opened before.
     pub fn new(files: VecDeque<i32>, judge: &'a Link) -> Check<Self> {
-        become_user(ID)?;
         if has_namespaces() {
-            // SAFETY: Numbers. Who changes its user has its files of /proc taken away, which are
-            // written to here; this gives them back.
-            unsafe {
-                call(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0))?;
-                call(libc::unshare(libc::CLONE_NEWUSER))?;
-            }
-            fs::write("/proc/self/setgroups", "deny")?;
-            for map in ["uid_map", "gid_map"] {
-                fs::write(format!("/proc/self/{map}"), format!("0 {ID} 1"))?;
-            }
+            become_root_of_a_namespace(ID)?;
+        } else {
+            become_user(ID)?;
         }
         Ok(Self { files, judge })
     }
