@@ -6,7 +6,7 @@ use std::fs;
 
 use crate::access::Bus;
 use crate::map::Map;
-use crate::memory::{self, is_compound, is_free, is_poisoned, BASE_PAGE};
+use crate::memory::{self, is_compound, is_free, is_poisoned, is_users, BASE_PAGE};
 use crate::pool::{Pool, OURS};
 use crate::{check, debugfs, same, Check, HUGE};
 
@@ -38,14 +38,22 @@ pub fn all_but_one(map: &Map, broken: usize, stamp: u64, what: &str) -> Check {
     Ok(())
 }
 
+/// Base pages of a huge page.
+const FRAMES: u64 = HUGE as u64 / BASE_PAGE;
+
 /// Fails unless the base page is broken, and neither free nor in a page that somebody has got.
 pub fn is_nobodys(frame: u64) -> Check {
     // Or the kernel would try for long to have it for a larger page.
     let unmovable = unmovable_around(frame)?;
     check!(unmovable > 0, "all around frame {frame:#x} can be had");
-    // The next one breaks, too: where the kernel is asked about a free page, nothing stays in the CPUs'
+    // Another one breaks, too: where the kernel is asked about a free page, nothing stays in the CPUs'
     // lists, in which no page can be seen.
-    memory::poison(frame + 1)?;
+    let rest = frame + 1..(frame | (FRAMES - 1)) + 1;
+    let unused = rest
+        .clone()
+        .find(|frame| matches!(is_users(*frame), Ok(false)));
+    check!(unused.is_some(), "users have all of frames {rest:x?}");
+    memory::poison(unused.unwrap_or_default())?;
     same!(
         (is_poisoned(frame)?, is_free(frame)?, is_compound(frame)?),
         (true, false, false),
@@ -56,7 +64,6 @@ pub fn is_nobodys(frame: u64) -> Check {
 
 /// How many base pages cannot be moved, of a huge page's range around a frame: by the module's map.
 fn unmovable_around(frame: u64) -> Check<u64> {
-    const FRAMES: u64 = HUGE as u64 / BASE_PAGE;
     debugfs::mount()?;
     let map = fs::read_to_string(debugfs::map_file(OURS))?;
     let first = format!(" {:#x}-", frame & !(FRAMES - 1));

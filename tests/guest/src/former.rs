@@ -8,7 +8,7 @@ use crate::file::Huge;
 use crate::map::{Map, Request};
 use crate::pipe::Pipe;
 use crate::pool::Pool;
-use crate::{access, check, device, poll, same, Check, Fail};
+use crate::{access, check, device, ktap, poll, same, Check, Fail};
 
 pub const STAMP: u64 = 0x5eed;
 
@@ -20,6 +20,7 @@ pub type Way = (&'static str, fn() -> Check);
 pub fn after_each(pool: Pool, ways: &[Way], look: impl Fn() -> Check) -> Check {
     let pages = pool.nr()?;
     for (name, way) in ways {
+        ktap::goes_on();
         in_child(way)
             .and_then(|()| pool.settles_at_free(pages))
             .and_then(|()| look())

@@ -87,6 +87,15 @@ pub fn is_compound(frame: u64) -> Check<bool> {
     Ok(entry("/proc/kpageflags", frame)? & either != 0)
 }
 
+/// Whether a page frame is a process's or a file's, or may become so.
+pub fn is_users(frame: u64) -> Check<bool> {
+    const KPF_LRU: u64 = 5;
+    const KPF_MMAP: u64 = 11;
+    const KPF_ANON: u64 = 12;
+    let any = (1 << KPF_LRU) | (1 << KPF_MMAP) | (1 << KPF_ANON);
+    Ok(entry("/proc/kpageflags", frame)? & any != 0)
+}
+
 /// Whether a page frame lies in a free block of the page allocator's, or may do so.
 pub fn is_free(frame: u64) -> Check<bool> {
     const KPF_BUDDY: u64 = 10;

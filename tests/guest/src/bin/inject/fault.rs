@@ -35,6 +35,7 @@ impl Fault {
     pub fn new() -> Check<Self> {
         fs::write(setting("fail_page_alloc", "ignore-gfp-highmem"), "N")?;
         fs::write(setting("fail_page_alloc", "min-order"), "0")?;
+        fs::write(setting("failslab", "cache-filter"), "N")?;
         for kind in KINDS {
             for (name, value) in [
                 ("times", "0"),
@@ -64,6 +65,15 @@ impl Fault {
         KINDS
             .iter()
             .try_for_each(|kind| Ok(fs::write(setting(kind, "verbose"), "1")?))
+    }
+
+    /// Only pages of that order or more count and fail from now on, no objects: how many of those a call
+    /// asks for is the same each time.
+    pub fn pages_alone(&self, order: u32) -> Check {
+        // Of caches that are marked for it, of which there are none.
+        fs::write(setting("failslab", "cache-filter"), "Y")?;
+        fs::write(setting("fail_page_alloc", "min-order"), order.to_string())?;
+        Ok(())
     }
 
     fn set(&self, number: usize) -> Check {
