@@ -22,6 +22,45 @@ pub fn poison(pool: Pool, frame: u64) -> Check {
     Ok(())
 }
 
+/// What a pool has on each node, and what it lost there.
+pub struct Counted {
+    pool: Pool,
+    /// nr_hugepages and poisoned_hugepages.
+    nodes: Vec<(u64, u64)>,
+    poisoned: u64,
+}
+
+impl Counted {
+    pub fn of(pool: Pool) -> Check<Self> {
+        let nodes = pool.counts()?.nodes;
+        let nr = nodes.iter().map(|node| node.nr);
+        Ok(Self {
+            pool,
+            nodes: nr.zip(pool.poisoned_by_node()?).collect(),
+            poisoned: pool.poisoned()?,
+        })
+    }
+
+    /// Fails unless so many pages have broken and left since, each counted on the node where it was.
+    pub fn has_lost(&self, pages: u64) -> Check {
+        let now = Self::of(self.pool)?;
+        for (node, (was, is)) in self.nodes.iter().zip(&now.nodes).enumerate() {
+            same!(
+                is.1 - was.1,
+                was.0 - is.0,
+                "pages more in poisoned_hugepages, and less in nr_hugepages, of node {node}"
+            );
+        }
+        let of_nodes: u64 = now.nodes.iter().map(|(_, poisoned)| poisoned).sum();
+        same!(
+            (now.poisoned, of_nodes),
+            (self.poisoned + pages, self.poisoned + pages),
+            "poisoned_hugepages, and its sum over all nodes"
+        );
+        Ok(())
+    }
+}
+
 /// What reading and writing each page's first word gave.
 type Words = Vec<(Result<u64, Bus>, Result<(), Bus>)>;
 

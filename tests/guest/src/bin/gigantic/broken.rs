@@ -9,7 +9,7 @@
 //! it for 2 MiB, where there are enough.
 
 use guest::access;
-use guest::broken::{all_but_one, is_nobodys, poison, AR};
+use guest::broken::{all_but_one, is_nobodys, poison, Counted, AR};
 use guest::child::fork;
 use guest::device::open_of;
 use guest::file::Huge;
@@ -33,12 +33,7 @@ const OFFSETS: [usize; 3] = [0, PAGE / 2, PAGE - 8];
 /// Runs `act` with `pages` free pages, of which it breaks one and is done with it: the frame that broke.
 fn loses_one(pages: u64, act: impl FnOnce() -> Check<u64>) -> Check {
     let _pool = Resized::ours_1g(pages)?;
-    let counts = || -> Check<Vec<(u64, u64)>> {
-        let nodes = OURS_1G.counts()?.nodes;
-        let nr = nodes.iter().map(|node| node.nr);
-        Ok(nr.zip(OURS_1G.poisoned_by_node()?).collect())
-    };
-    let (before, total) = (counts()?, OURS_1G.poisoned()?);
+    let before = Counted::of(OURS_1G)?;
     let free = settled_free_kib()?;
     let frame = act()?;
     OURS_1G.settles_at_nr(pages - 1)?;
@@ -47,14 +42,7 @@ fn loses_one(pages: u64, act: impl FnOnce() -> Check<u64>) -> Check {
         (pages - 1, 0, 0),
         "free, resv and pinned in the end"
     );
-    same!(OURS_1G.poisoned()?, total + 1, "poisoned_hugepages");
-    for (node, (before, after)) in before.iter().zip(&counts()?).enumerate() {
-        same!(
-            after.1 - before.1,
-            before.0 - after.0,
-            "pages more in poisoned_hugepages, and less in nr_hugepages, of node {node}"
-        );
-    }
+    before.has_lost(1)?;
     // All but what somebody may have taken since.
     let back = settled_free_kib()?.saturating_sub(free);
     check!(back > 1000 << 10, "{back} kB came back of the broken page");

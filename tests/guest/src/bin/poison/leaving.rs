@@ -4,7 +4,7 @@
 
 use guest::access;
 use guest::beside::{beside, Side};
-use guest::broken::{is_nobodys, poison};
+use guest::broken::{is_nobodys, poison, Counted};
 use guest::kmod::{load, unload, users, Log, Reloaded};
 use guest::map::Map;
 use guest::memory::{frame_of, settled_free_kib};
@@ -51,12 +51,7 @@ pub fn a_free_page() -> Check {
 
 pub fn a_node_counts_its_own() -> Check {
     let _pool = Resized::ours(8)?;
-    let counts = || -> Check<Vec<(u64, u64)>> {
-        let nodes = OURS.counts()?.nodes;
-        let nr = nodes.iter().map(|node| node.nr);
-        Ok(nr.zip(OURS.poisoned_by_node()?).collect())
-    };
-    let (before, total) = (counts()?, OURS.poisoned()?);
+    let before = Counted::of(OURS)?;
     let map = Map::of_new_file(8)?;
     (0..8).for_each(|page| map.write(page * HUGE, 1));
     for page in [2, 5, 7] {
@@ -64,21 +59,7 @@ pub fn a_node_counts_its_own() -> Check {
     }
     drop(map);
     OURS.settles_at_nr(5)?;
-    let after = counts()?;
-    for (node, (before, after)) in before.iter().zip(&after).enumerate() {
-        same!(
-            after.1 - before.1,
-            before.0 - after.0,
-            "pages more in poisoned_hugepages, and less in nr_hugepages, of node {node}"
-        );
-    }
-    let poisoned: u64 = after.iter().map(|(_, poisoned)| poisoned).sum();
-    same!(
-        (poisoned, OURS.poisoned()?),
-        (total + 3, total + 3),
-        "poisoned_hugepages of all nodes"
-    );
-    Ok(())
+    before.has_lost(3)
 }
 
 /// Nobody asks for a file that has the pool looked at.
