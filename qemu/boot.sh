@@ -69,9 +69,26 @@ stop_guest() {
 	[[ -z $terminal ]] || stty "$terminal"
 }
 
+# Whether the emulator broke the kernel before it ran anything from here: with a
+# thread for each processor QEMU may run a breakpoint that the kernel had put over
+# an instruction while it changed it and has taken away again ("int3").
+emulation_failed() {
+	[[ $outcome == over && ${accelerator[*]} == *thread=multi* && ! -s $workdir/status ]] &&
+		grep --quiet 'Oops: int3: ' "$log"
+}
+
+# Boots and waits, and once more where the first try shows nothing.
+boot_guest() {
+	boot_once
+	emulation_failed || return 0
+	printf '%s: booting once more: QEMU ran a breakpoint that was gone, and the kernel died of it\n' \
+		"$PROG" >&2
+	boot_once
+}
+
 # Boots and waits. Sets outcome: over (QEMU ended by itself, with qemu_status),
 # time (the limit was reached) or unread (nobody reads the output any more).
-boot_guest() {
+boot_once() {
 	local ended follower=
 	: >"$workdir/output"
 	[[ -z $terminal ]] || step "boot Linux $release (exit or Ctrl-A X ends the guest)"
