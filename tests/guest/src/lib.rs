@@ -33,6 +33,7 @@ pub mod pipe;
 pub mod policy;
 pub mod poll;
 pub mod pool;
+pub mod ptrace;
 pub mod ring;
 pub mod scrub;
 pub mod smaps;

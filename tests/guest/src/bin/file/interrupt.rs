@@ -9,7 +9,8 @@ use std::ptr;
 use guest::beside::beside;
 use guest::child::{fork, Child};
 use guest::file::Huge;
-use guest::{call, check, same, Check, Errno};
+use guest::ptrace::{stopped, trace, traced};
+use guest::{call, same, Check, Errno};
 
 use crate::{look, pages};
 
@@ -86,16 +87,6 @@ fn handle(signal: libc::c_int) -> Check {
     Ok(())
 }
 
-/// Has the parent trace this process, and stops.
-fn traced() -> Check {
-    // SAFETY: Both take numbers.
-    unsafe {
-        call(libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0))?;
-        call(libc::raise(libc::SIGSTOP))?;
-    }
-    Ok(())
-}
-
 /// Lets the stopped child run until it is about to make the call `number` on `file`.
 fn stop_before(child: &mut Child, number: libc::c_long, file: &Huge) -> Check {
     // As in struct user_regs_struct, in words.
@@ -115,22 +106,4 @@ fn stop_before(child: &mut Child, number: libc::c_long, file: &Huge) -> Check {
         }
     }
     guest::fail!("the child does not make call {number}")
-}
-
-fn trace(child: &Child, request: libc::c_uint, signal: libc::c_int) -> Check {
-    // SAFETY: These requests take numbers.
-    call(unsafe { libc::ptrace(request, child.pid(), 0, signal as libc::c_long) })?;
-    Ok(())
-}
-
-/// Waits until the child stops: by which signal.
-fn stopped(child: &Child) -> Check<libc::c_int> {
-    let mut status = 0;
-    // SAFETY: There is room for the status.
-    call(unsafe { libc::waitpid(child.pid(), &mut status, 0) })?;
-    check!(
-        libc::WIFSTOPPED(status),
-        "the child ended: wait status {status:#x}"
-    );
-    Ok(libc::WSTOPSIG(status))
 }

@@ -53,7 +53,7 @@ fn loses_one(pages: u64, act: impl FnOnce() -> Check<u64>) -> Check {
 fn is_broken(map: &Map) -> Check {
     for offset in OFFSETS
         .into_iter()
-        .chain([INSIDE as usize * 4096, PAGE / 4])
+        .chain([(INSIDE * BASE_PAGE) as usize, PAGE / 4])
     {
         same!(
             (map.try_read(offset), map.try_write(offset, 8)),

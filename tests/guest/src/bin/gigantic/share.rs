@@ -10,7 +10,7 @@ use guest::child::{fork, Child};
 use guest::device::open_of;
 use guest::map::{Map, Request};
 use guest::pool::OURS_1G;
-use guest::{call, same, Check};
+use guest::{call, ptrace, same, Check};
 
 use crate::balance::{balanced, marked_in_one_entry};
 use crate::PAGE;
@@ -142,11 +142,7 @@ fn attach(child: &Child) -> Check {
     let nothing = ptr::null_mut();
     trace(libc::PTRACE_SEIZE, child, nothing, ptr::null_mut())?;
     trace(libc::PTRACE_INTERRUPT, child, nothing, ptr::null_mut())?;
-    let mut status = 0;
-    // SAFETY: There is room for the status.
-    call(unsafe { libc::waitpid(child.pid(), &mut status, 0) })?;
-    same!(libc::WIFSTOPPED(status), true, "the child stopped");
-    Ok(())
+    ptrace::stopped(child).map(drop)
 }
 
 fn detach(child: &Child) -> Check {

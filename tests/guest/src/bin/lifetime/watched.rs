@@ -14,7 +14,8 @@ use guest::kind::{beside_both, half_touched, stamped, Kind};
 use guest::link::Link;
 use guest::map::Map;
 use guest::memory::BASE_PAGE;
-use guest::{call, check, poll, same, Check, Errno, HUGE};
+use guest::ptrace::{stopped, trace, traced};
+use guest::{call, poll, same, Check, Errno, HUGE};
 
 const POOL: u64 = 8;
 const USED: usize = 4;
@@ -143,25 +144,6 @@ pub fn watched_through_proc() -> Check {
     })
 }
 
-/// Has the parent trace this process, stops, and goes on when it may.
-fn traced() -> Check {
-    // SAFETY: Both take numbers.
-    unsafe {
-        call(libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0))?;
-        call(libc::raise(libc::SIGSTOP))?;
-    }
-    Ok(())
-}
-
-/// Waits until the child stops: the signal, and the event above it.
-fn stopped(child: &Child) -> Check<i32> {
-    let mut status = 0;
-    // SAFETY: There is room for the status.
-    call(unsafe { libc::waitpid(child.pid(), &mut status, 0) })?;
-    check!(libc::WIFSTOPPED(status), "wait status {status:#x}");
-    Ok(status >> 8)
-}
-
 pub fn killed_while_it_is_traced() -> Check {
     beside_both(POOL, |side, kind| {
         let (child, _) = user_of_pages(side, kind, |link, _, _| {
@@ -186,22 +168,12 @@ pub fn stopped_by_its_tracer_when_it_exits() -> Check {
             unsafe { libc::_exit(0) }
         })?;
         same!(stopped(&child)?, libc::SIGSTOP, "the stop");
-        // SAFETY: Both take numbers.
-        unsafe {
-            let options = libc::PTRACE_O_TRACEEXIT;
-            call(libc::ptrace(
-                libc::PTRACE_SETOPTIONS,
-                child.pid(),
-                0,
-                options,
-            ))?;
-            call(libc::ptrace(libc::PTRACE_CONT, child.pid(), 0, 0))?;
-        }
+        trace(&child, libc::PTRACE_SETOPTIONS, libc::PTRACE_O_TRACEEXIT)?;
+        trace(&child, libc::PTRACE_CONT, 0)?;
         same!(stopped(&child)?, AT_EXIT, "the stop");
         // Not even SIGKILL ends it there.
         let seen = side.counts("stopped at its exit", IN_USE);
-        // SAFETY: As above.
-        call(unsafe { libc::ptrace(libc::PTRACE_CONT, child.pid(), 0, 0) })?;
+        trace(&child, libc::PTRACE_CONT, 0)?;
         child.finish()?;
         seen?;
         side.settles("exited", BACK)

@@ -10,7 +10,7 @@ use guest::beside::{beside, Side};
 use guest::child::{fork, Child};
 use guest::kind::{beside_both, stamped, Kind};
 use guest::map::{Map, Request, NONE, READ, WRITE};
-use guest::{call, check, same, word, Check, Errno, HUGE};
+use guest::{call, ptrace, same, word, Check, Errno, HUGE};
 
 const PROTECTIONS: [libc::c_int; 3] = [READ | WRITE, READ, NONE];
 
@@ -159,20 +159,14 @@ impl Target {
         })?;
         drop((range, file));
         child.link.number()?;
-        // SAFETY: ptrace takes numbers, and waitpid has room for the status.
-        unsafe {
-            call(libc::ptrace(libc::PTRACE_ATTACH, child.pid(), 0, 0))?;
-            let mut status = 0;
-            call(libc::waitpid(child.pid(), &mut status, 0))?;
-            check!(libc::WIFSTOPPED(status), "wait status {status:#x}");
-        }
+        ptrace::trace(&child, libc::PTRACE_ATTACH, 0)?;
+        ptrace::stopped(&child)?;
         Ok(Self { child, base })
     }
 
     /// Lets it go on until its end: what it sees at each place.
     fn finish(self) -> Check<Vec<u64>> {
-        // SAFETY: ptrace takes numbers.
-        call(unsafe { libc::ptrace(libc::PTRACE_DETACH, self.child.pid(), 0, 0) })?;
+        ptrace::trace(&self.child, libc::PTRACE_DETACH, 0)?;
         self.child.link.send(1)?;
         let words = PLACES.iter().map(|_| self.child.link.number());
         let words = words.collect::<Check<_>>()?;
