@@ -154,13 +154,14 @@ differential() {
 	((status == 0)) || wrong "$where: qemu/run ended with $status: see $log.ktap and $log.kernel"
 }
 
-# for_long RELEASE NAME SECONDS PROGRAM [NODES]: a guest program that runs for about so long, with its
-# options, on nodes of these sizes.
+# for_long RELEASE NAME SECONDS PROGRAM [OPTION...]: a guest program that runs for about so long, with its
+# options; the others are the guest's, two nodes unless told.
 for_long() {
 	local release=$1 name=$2 seconds=$3 program=$4 status=0
 	local where="kernel $release, $program" log=$out/$release-$name
+	shift 4
 	step "$name: $where"
-	qemu/run --kernel "$release" --nodes "${5:-1G,1G}" --time-limit "$((900 + 2 * seconds))" \
+	qemu/run --kernel "$release" --nodes 1G,1G "$@" --time-limit "$((900 + 2 * seconds))" \
 		--log "$log.kernel" --add build/user/tests:/tests --add scripts/guest-programs.sh:/guest-programs.sh \
 		-- /guest-programs.sh "$program" </dev/null >"$log.ktap" || status=$?
 	count_ktap "$where" "$log.ktap"

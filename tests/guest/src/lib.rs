@@ -38,6 +38,7 @@ pub mod ring;
 pub mod scrub;
 pub mod smaps;
 pub mod stamp;
+pub mod swap;
 pub mod thp;
 pub mod tree;
 pub mod vmas;

@@ -71,6 +71,16 @@ pub fn meminfo(name: &str) -> Check<u64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
+/// A line of /proc/vmstat: how often something happened since the boot.
+pub fn vmstat(name: &str) -> Check<u64> {
+    let text = fs::read_to_string("/proc/vmstat")?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+        .ok_or_else(|| Fail(format!("no {name} in /proc/vmstat")))?;
+    Ok(line.parse()?)
+}
+
 /// The number of the page frame at an address of this process, which must be mapped.
 pub fn frame_of(address: *const u8) -> Check<u64> {
     let entry = entry("/proc/self/pagemap", address as u64 / BASE_PAGE)?;

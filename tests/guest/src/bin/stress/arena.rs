@@ -26,7 +26,7 @@ macro_rules! figures {
     ($($name:ident $text:literal,)*) => {
         #[derive(Debug, Clone, Copy)]
         pub enum Figure { $($name),* }
-        const FIGURES: &[&str] = &[$($text),*];
+        const FIGURES: &[(Figure, &str)] = &[$((Figure::$name, $text)),*];
     };
 }
 
@@ -43,6 +43,9 @@ figures! {
     Kills "processes killed",
     GroupKills "killed by a memory limit",
     OomKills "killed for want of memory",
+    Swappers "larger than memory, and not killed for want of memory",
+    SwappedOut "base pages swapped out for want of memory",
+    Reclaimed "base pages reclaimed for want of memory",
     Moves "mremap",
     Punches "holes punched",
     Preallocations "preallocations",
@@ -56,6 +59,7 @@ figures! {
     Merges "1 GiB pages merged",
     Samples "counters read",
     Consistent "counters read at one moment",
+    Sums "sums of pages compared",
 }
 
 /// What lies in the shared memory. All zeroes to begin with.
@@ -106,11 +110,15 @@ impl Arena {
         Ok(arena)
     }
 
-    pub fn figures(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+    pub fn figure(&self, figure: Figure) -> u64 {
+        self.figures[figure as usize].load(SeqCst)
+    }
+
+    pub fn figures(&self) -> impl Iterator<Item = (Figure, &'static str, u64)> + '_ {
         FIGURES
             .iter()
             .zip(&self.figures)
-            .map(|(name, count)| (*name, count.load(SeqCst)))
+            .map(|((figure, name), count)| (*figure, *name, count.load(SeqCst)))
     }
 }
 

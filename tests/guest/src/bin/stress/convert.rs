@@ -8,48 +8,53 @@ use guest::{check, Check, Errno, Fail};
 
 use crate::arena::{Arena, Figure};
 
-/// How often it is tried when all is over, if others had a piece in hand each time before.
-const LATE: usize = 10;
-
 /// Takes a page, splits it and merges it until all is over.
 pub fn run(arena: &Arena) -> Check {
-    let before = OURS_1G.nr()?;
-    let mut merged = 0;
     while !arena.is_over() {
-        merged += convert(arena)?;
+        convert(arena)?;
     }
-    for _ in 0..LATE {
-        if merged == 0 {
-            merged += convert(arena)?;
-        }
-    }
-    OURS_1G.set(before)
+    Ok(())
 }
 
-/// Once. How many were merged.
-fn convert(arena: &Arena) -> Check<u64> {
+/// Once.
+pub fn convert(arena: &Arena) -> Check {
     OURS_1G.set(1)?;
-    let whole = OURS_1G.nr()?;
-    write(OURS_1G, "demote", whole)?;
-    let left = OURS_1G.nr()?;
-    check!(left <= whole, "{whole} pages, {left} once they are split");
-    arena.add(Figure::Splits, whole - left);
+    split(None, arena)?;
     // Whoever writes a smaller size to the pool now takes pieces away.
-    write(OURS, "promote", 1)?;
+    merge(None, arena)?;
+    OURS_1G.set(0)
+}
+
+/// Splits a page, of a node if one is named, if there is one.
+pub fn split(node: Option<usize>, arena: &Arena) -> Check {
+    let whole = OURS_1G.nr()?;
+    write(OURS_1G, node, "demote")?;
+    let left = OURS_1G.nr()?;
+    check!(
+        left <= whole && whole <= left + 1,
+        "{whole} pages, {left} once one is split"
+    );
+    arena.add(Figure::Splits, whole - left);
+    Ok(())
+}
+
+/// Merges a page, on a node if one is named, if its pieces are free.
+pub fn merge(node: Option<usize>, arena: &Arena) -> Check {
+    let left = OURS_1G.nr()?;
+    write(OURS, node, "promote")?;
     let merged = OURS_1G.nr()?;
     check!(
         left <= merged && merged <= left + 1,
         "{left} pages, {merged} once one is merged"
     );
     arena.add(Figure::Merges, merged - left);
-    OURS_1G.set(0)?;
-    Ok(merged - left)
+    Ok(())
 }
 
-/// Pages that somebody looks at stay as they are (EBUSY).
-fn write(pool: Pool, name: &str, count: u64) -> Check {
-    match pool.write(None, name, count) {
+/// For one page. Pages that somebody looks at stay as they are (EBUSY).
+fn write(pool: Pool, node: Option<usize>, name: &str) -> Check {
+    match pool.write(node, name, 1) {
         Ok(()) | Err(Errno(libc::EBUSY)) => Ok(()),
-        Err(errno) => Err(Fail(format!("writing {count} to {name}: {errno}"))),
+        Err(errno) => Err(Fail(format!("writing 1 to {name} of {node:?}: {errno}"))),
     }
 }

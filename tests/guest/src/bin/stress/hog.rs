@@ -1,36 +1,55 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Processes that take more ordinary memory than there is, or than their control group may have, and
-//! are killed for it with huge pages mapped.
+//! Processes that take more ordinary memory than there is, or than their control group may have, so
+//! that others' is reclaimed, and are killed for it with huge pages mapped.
 
 use std::fs;
 
 use guest::access::store;
 use guest::cgroup::Group;
 use guest::map::{Map, Request};
-use guest::memory::{meminfo, BASE_PAGE};
-use guest::{call, check, Check, Errno, HUGE};
+use guest::memory::{meminfo, vmstat, BASE_PAGE};
+use guest::{call, check, same, Check, Errno, HUGE};
 
 use crate::arena::{reap, Arena, Figure};
-use crate::options::{Backend, Options};
+use crate::options::{Backend, Run};
 
-/// Bytes that a group may have.
+/// Bytes that a group may have in memory, and on the disk beside.
 const LIMIT: &str = "33554432";
+const SWAP_LIMIT: &str = "16777216";
 /// Huge pages that are mapped meanwhile.
 const PAGES: usize = 3;
-/// Ordinary memory that is wanted, in huge pages: more than a group may have.
+/// Ordinary memory that is wanted, in huge pages: more than a group may have, and more than there is.
 const LITTLE: usize = 64;
 
+/// How much a process wants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    /// More than its group may have.
+    Group,
+    /// More than there is, but not more than there is with swap space.
+    Swapped,
+    /// All, and nothing of it on the disk.
+    Everything,
+}
+
 /// Starts one after the other until all is over.
-pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
+pub fn run(run: &Run, arena: &Arena) -> Check {
+    let wants: &[Want] = if run.pressure {
+        &[Want::Group, Want::Everything, Want::Group, Want::Swapped]
+    } else {
+        &[Want::Group]
+    };
     let group = Group::new("memory")?;
     group.set("memory.max", LIMIT)?;
-    for number in 0.. {
+    group.set("memory.swap.max", SWAP_LIMIT)?;
+    let reclaimed = || Ok([vmstat("pswpout")?, vmstat("pgsteal_direct")?]);
+    let before: Check<[u64; 2]> = reclaimed();
+    for (number, want) in wants.iter().cycle().enumerate() {
         // One of each kind there is, however slow the machine.
-        if arena.is_over() && number > 1 {
+        if arena.is_over() && number >= wants.len() {
             break;
         }
-        let everywhere = options.pressure && number % 4 == 1;
         // SAFETY: This process has one thread.
         match unsafe { libc::fork() } {
             -1 => check!(
@@ -39,36 +58,44 @@ pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
                 Errno::last()
             ),
             0 => {
-                let status = i32::from(hog(&group, backend, everywhere).is_err());
-                // SAFETY: The parent's destructors are not this process's to run.
-                unsafe { libc::_exit(status) }
-            }
-            pid => {
-                let status = reap(pid)?;
-                let killed = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
-                check!(
-                    status == 0 || killed,
-                    "one that takes memory: wait status {status:#x}"
-                );
-                if killed {
-                    arena.count(if everywhere {
-                        Figure::OomKills
-                    } else {
-                        Figure::GroupKills
-                    });
+                let result = hog(&group, run.backend, *want);
+                if let Err(why) = &result {
+                    arena.fail(&format!("one that takes memory: {}", why.0));
                 }
+                // SAFETY: The parent's destructors are not this process's to run.
+                unsafe { libc::_exit(i32::from(result.is_err())) }
             }
+            pid => judge(*want, reap(pid)?, arena)?,
         }
+    }
+    let ([swapped, stolen], [swapped_before, stolen_before]) = (reclaimed()?, before?);
+    arena.add(Figure::SwappedOut, swapped - swapped_before);
+    arena.add(Figure::Reclaimed, stolen - stolen_before);
+    Ok(())
+}
+
+/// Counts how one of them ended.
+fn judge(want: Want, status: i32, arena: &Arena) -> Check {
+    let killed = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
+    check!(
+        status == 0 || killed,
+        "one that takes memory: wait status {status:#x}"
+    );
+    match want {
+        Want::Group if killed => arena.count(Figure::GroupKills),
+        _ if killed => arena.count(Figure::OomKills),
+        Want::Swapped => arena.count(Figure::Swappers),
+        Want::Group | Want::Everything => {}
     }
     Ok(())
 }
 
-fn hog(group: &Group, backend: Backend, everywhere: bool) -> Check {
+fn hog(group: &Group, backend: Backend, want: Want) -> Check {
     fs::write("/proc/self/oom_score_adj", "1000")?;
     // It would not get far beside all the others.
     // SAFETY: setpriority takes numbers.
     call(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) })?;
-    if !everywhere {
+    if want == Want::Group {
         group.enter()?;
     }
     let file = guest::device::open_of(backend.pool)?;
@@ -77,16 +104,35 @@ fn hog(group: &Group, backend: Backend, everywhere: bool) -> Check {
         // SAFETY: The word is aligned and in the mapping; there may be no page for it.
         let _ = unsafe { store(pages.at(page * HUGE).cast(), 1) };
     }
-    let wanted = if everywhere {
+    let wanted = match want {
+        Want::Group => LITTLE,
+        Want::Swapped => huge_pages("MemAvailable")? + LITTLE,
         // The kernel's own share is in there.
-        meminfo("MemTotal")? as usize * 1024 / HUGE
-    } else {
-        LITTLE
+        Want::Everything => huge_pages("MemTotal")?,
     };
     let memory = Map::anonymous(wanted)?;
     memory.advise(libc::MADV_NOHUGEPAGE)?;
-    for offset in (0..memory.bytes()).step_by(BASE_PAGE as usize) {
-        memory.write(offset, 1);
+    if want == Want::Everything {
+        // What is locked goes to no disk, which would take long before there is no room left.
+        // SAFETY: The addresses are the mapping's.
+        call(unsafe { libc::mlock(memory.base().cast(), memory.bytes()) })?;
+    }
+    let offsets = (0..memory.bytes()).step_by(BASE_PAGE as usize);
+    for offset in offsets.clone() {
+        memory.write(offset, offset as u64);
+    }
+    // What was written first was reclaimed first.
+    for offset in offsets.take(LITTLE * HUGE / BASE_PAGE as usize) {
+        same!(
+            memory.read(offset),
+            offset as u64,
+            "a word of ordinary memory"
+        );
     }
     Ok(())
+}
+
+/// What a line of /proc/meminfo says, in huge pages.
+fn huge_pages(name: &str) -> Check<usize> {
+    Ok(meminfo(name)? as usize * 1024 / HUGE)
 }

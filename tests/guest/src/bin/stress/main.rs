@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Threads and processes that do everything at once to huge pages, while the pool is resized.
+//! Threads and processes that do everything at once to huge pages, while the pool is resized; then,
+//! for a while, with sizes that stay, so that the sum of pages must.
 //!
 //! Each word written says who wrote it ([`guest::stamp`]), and each word read is checked: somebody
 //! else's, an older one or half of a page is an error, and so is a SIGBUS where hugetlb has none.
@@ -17,6 +18,7 @@ mod common;
 mod convert;
 mod crowd;
 mod end;
+mod fixed;
 mod hog;
 mod operator;
 mod options;
@@ -25,32 +27,37 @@ mod worker;
 
 use std::process::ExitCode;
 
+use guest::swap::Swap;
 use guest::{Check, Fail};
 
 use arena::Arena;
-use options::{Backend, Options};
+use options::{Options, Run};
 
 fn main() -> ExitCode {
     let options = Options::from_arguments();
-    println!("KTAP version 1\n1..{}", 3 * options.backends.len());
+    println!("KTAP version 1\n1..{}", 3 * options.runs.len());
     println!(
         "# seed {}: --seed {} does the same operations, in an order of the threads' own",
         options.seed, options.seed
     );
+    let _swap = match options.disk.as_deref().map(Swap::on).transpose() {
+        Ok(swap) => swap,
+        Err(Fail(why)) => {
+            println!("Bail out! {why}");
+            return ExitCode::FAILURE;
+        }
+    };
     let mut number = 0;
     let mut failed = false;
-    for backend in &options.backends {
-        for (name, result) in run(&options, *backend) {
+    for one in &options.runs {
+        let of = format!("{}::{}", one.backend.name, one.sizes.name());
+        for (name, result) in run(one, &of) {
             number += 1;
             match result {
-                Ok(()) => println!("ok {number} {}::{name}", backend.name),
+                Ok(()) => println!("ok {number} {of}::{name}"),
                 Err(Fail(why)) => {
                     failed = true;
-                    println!(
-                        "not ok {number} {}::{name} # {}",
-                        backend.name,
-                        why.replace('\n', "; ")
-                    );
+                    println!("not ok {number} {of}::{name} # {}", why.replace('\n', "; "));
                 }
             }
         }
@@ -59,21 +66,22 @@ fn main() -> ExitCode {
 }
 
 /// One run on one pool: what was seen while it ran, the pool at its end, and memory.
-fn run(options: &Options, backend: Backend) -> [(&'static str, Check); 3] {
-    let result = end::Memory::before(backend.pool).and_then(|memory| {
+fn run(run: &Run, of: &str) -> [(&'static str, Check); 3] {
+    let pool = run.backend.pool;
+    let result = end::Memory::before(pool).and_then(|memory| {
         let arena = Arena::new()?;
-        let seen = crowd::run(options, backend, &arena);
-        for (name, count) in arena.figures() {
-            println!("# {} {name}: {count}", backend.name);
+        let seen = crowd::run(run, &arena);
+        for (_, name, count) in arena.figures() {
+            println!("# {of} {name}: {count}");
         }
-        let whole = end::everything_is_back(backend.pool);
+        let whole = end::everything_is_back(pool);
         Ok((seen, whole, memory))
     });
     match result {
         Ok((seen, whole, memory)) => [
             ("words_signals_and_counters_are_right", seen),
             ("all_pages_are_back", whole),
-            ("memory_is_back", memory.after(backend.pool)),
+            ("memory_is_back", memory.after(pool)),
         ],
         Err(Fail(why)) => [
             "words_signals_and_counters_are_right",

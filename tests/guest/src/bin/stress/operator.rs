@@ -10,7 +10,7 @@ use guest::pool::{memory_nodes, Counts, Pool};
 use guest::{check, poll, same, Check};
 
 use crate::arena::{Arena, Figure};
-use crate::options::{Backend, Options};
+use crate::options::{Backend, Run};
 
 /// Pages that the pool is given, at most: more than all need would never run out.
 pub const MOST: u64 = 40;
@@ -18,11 +18,11 @@ pub const MOST: u64 = 40;
 const OVERCOMMIT: u64 = 8;
 
 /// Resizes and samples until all is over, which it decides if there is a time.
-pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
-    let pool = backend.pool;
+pub fn run(run: &Run, arena: &Arena) -> Check {
+    let pool = run.backend.pool;
     let start = Instant::now();
     let nodes = memory_nodes()?;
-    let mut random = Rng::with_seed(options.seed);
+    let mut random = Rng::with_seed(run.seed);
     while !arena.is_over() {
         match random.u32(..15) {
             0 | 1 => pool.set(random.u64(..MOST))?,
@@ -40,16 +40,20 @@ pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
             5 if pool.is_ours() => write(pool, "scrub_percent", random.u64(..=100))?,
             6 if pool.is_ours() => write(pool, "oom_floor", random.u64(..MOST))?,
             _ => {
-                sample(backend, arena)?;
+                sample(run.backend, arena)?;
                 continue;
             }
         }
         arena.count(Figure::Resizes);
-        if options.seconds.is_some_and(|limit| start.elapsed() > limit) {
+        if run.seconds.is_some_and(|limit| start.elapsed() > limit) {
             arena.end();
         }
     }
-    // While all runs, a slow machine may never read them at one moment.
+    settle(run.backend, arena)
+}
+
+/// Waits for a sample of one moment: while all runs, a slow machine may never get one.
+pub fn settle(backend: Backend, arena: &Arena) -> Check {
     poll::until(
         "that the counters stay what they are with all over",
         || sample(backend, arena),
@@ -58,7 +62,8 @@ pub fn run(options: &Options, backend: Backend, arena: &Arena) -> Check {
     .map(drop)
 }
 
-fn write(pool: Pool, name: &str, count: u64) -> Check {
+/// Writes a count that nothing refuses.
+pub fn write(pool: Pool, name: &str, count: u64) -> Check {
     same!(
         pool.write(None, name, count),
         Ok(()),
@@ -69,7 +74,7 @@ fn write(pool: Pool, name: &str, count: u64) -> Check {
 
 /// Reads all counters, three times: what did not change meanwhile was true at one moment. Whether
 /// that was so.
-fn sample(backend: Backend, arena: &Arena) -> Check<bool> {
+pub fn sample(backend: Backend, arena: &Arena) -> Check<bool> {
     let read = || -> Check<Counts> {
         let mut counts = backend.pool.counts()?;
         // hugetlb counts below 0 while somebody pins a page of a private mapping that is gone.

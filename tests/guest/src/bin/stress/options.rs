@@ -29,7 +29,36 @@ const ORACLE: Backend = Backend {
     is_oracle: true,
 };
 
-pub struct Options {
+/// What the operator does to the pool's sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sizes {
+    Change,
+    /// The sum of pages is to be the same at each moment.
+    Stay,
+}
+
+impl Sizes {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Change => "sizes_change",
+            Self::Stay => "sizes_stay",
+        }
+    }
+
+    /// The share of the operations, or of the time: a part of the whole.
+    fn part(self) -> u32 {
+        match self {
+            Self::Change => 1,
+            Self::Stay => 4,
+        }
+    }
+}
+
+/// One run on one pool.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    pub backend: Backend,
+    pub sizes: Sizes,
     pub seed: u64,
     /// For each thread; without end if `seconds` are given.
     pub operations: u32,
@@ -37,13 +66,19 @@ pub struct Options {
     pub processes: usize,
     /// In each process.
     pub threads: usize,
-    pub backends: Vec<Backend>,
     /// All memory is used up now and then.
     pub pressure: bool,
     /// Pages of the pool are merged to 1 GiB pages and split again.
     pub gigantic: bool,
     /// Makes one mistake on purpose: see --help.
     pub forge: bool,
+}
+
+pub struct Options {
+    pub seed: u64,
+    pub runs: Vec<Run>,
+    /// What is swapped to.
+    pub disk: Option<String>,
 }
 
 impl Options {
@@ -56,7 +91,10 @@ impl Options {
                     .default_value("400")
                     .conflicts_with("seconds"),
             )
-            .arg(number("seconds", "For how long instead"))
+            .arg(number(
+                "seconds",
+                "For how long instead; and a quarter of that with sizes that stay",
+            ))
             .arg(number("seed", "What the operations depend on").default_value("1"))
             .arg(number("processes", "How many processes").default_value("3"))
             .arg(number("threads", "How many threads each has").default_value("2"))
@@ -70,8 +108,8 @@ impl Options {
             .arg(
                 Arg::new("pressure")
                     .long("pressure")
-                    .action(ArgAction::SetTrue)
-                    .help("Use up all memory now and then: somebody is killed for it"),
+                    .value_name("DISK")
+                    .help("Use up all memory now and then, with swap on this disk, which loses its content"),
             )
             .arg(
                 Arg::new("gigantic")
@@ -96,23 +134,34 @@ impl Options {
             );
             std::process::exit(2);
         }
-        Self {
+        let disk = matches.get_one::<String>("pressure").cloned();
+        let backends = match matches.get_one::<String>("backend").map(String::as_str) {
+            Some("hugetlb") => vec![ORACLE],
+            Some("both") => vec![ORACLE, MODULE],
+            _ => vec![MODULE],
+        };
+        let run = |backend: Backend, sizes: Sizes| Run {
+            backend,
+            sizes,
             seed: get("seed").unwrap_or_default(),
             operations: match seconds {
                 Some(_) => u32::MAX,
-                None => of("operations") as u32,
+                None => of("operations") as u32 / sizes.part(),
             },
-            seconds,
+            seconds: seconds.map(|seconds| seconds / sizes.part()),
             processes,
             threads,
-            backends: match matches.get_one::<String>("backend").map(String::as_str) {
-                Some("hugetlb") => vec![ORACLE],
-                Some("both") => vec![ORACLE, MODULE],
-                _ => vec![MODULE],
-            },
-            pressure: matches.get_flag("pressure"),
-            gigantic: matches.get_flag("gigantic"),
+            pressure: disk.is_some(),
+            gigantic: matches.get_flag("gigantic") && !backend.is_oracle,
             forge: matches.get_flag("forge"),
+        };
+        Self {
+            seed: get("seed").unwrap_or_default(),
+            runs: backends
+                .into_iter()
+                .flat_map(|backend| [run(backend, Sizes::Change), run(backend, Sizes::Stay)])
+                .collect(),
+            disk,
         }
     }
 }
