@@ -4,6 +4,7 @@
 //! in one place, no memory is lost, no promise is broken, and surplus stays as it was.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use proptest::prelude::*;
 use rust_hugetlb::policy::count::PageCount;
@@ -14,7 +15,7 @@ use rust_hugetlb::policy::promote::{self, promotable, Promote};
 use rust_hugetlb::policy::refusal::Refusal;
 use rust_hugetlb::policy::reserve::{Reserve, Step};
 
-use crate::config::cases;
+use crate::config::{cases, long_cases};
 use crate::shell::{id, row, set};
 
 const NODES: usize = 2;
@@ -258,9 +259,43 @@ fn job() -> impl Strategy<Value = Job> {
 /// A job, what others do before it, and what at each of its steps.
 type Turn = (Job, Vec<(bool, Act)>, Vec<Vec<(bool, Act)>>);
 
-fn turns() -> impl Strategy<Value = Vec<Turn>> {
+fn turns(length: Range<usize>) -> impl Strategy<Value = Vec<Turn>> {
     let steps = prop::collection::vec(acts(4), 0..4);
-    prop::collection::vec((job(), acts(12), steps), 1..8)
+    prop::collection::vec((job(), acts(12), steps), length)
+}
+
+/// Nothing is lost among users.
+fn take_turns(pages: &[usize], turns: Vec<Turn>, failures: Vec<bool>) -> Result<(), TestCaseError> {
+    let mut world = World::new(pages);
+    let mut failures = failures.into_iter();
+    for (job, before, steps) in turns {
+        for act in before {
+            world.act(act);
+        }
+        let mut steps = steps.into_iter();
+        let mut meanwhile = |world: &mut World| {
+            for act in steps.next().into_iter().flatten() {
+                world.act(act);
+            }
+        };
+        let _ = world.run(job, &mut meanwhile, || failures.next().unwrap_or(false));
+        prop_assert_eq!(world.between, 0);
+        world.check();
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(long_cases(64, file!()))]
+
+    #[test]
+    fn nothing_is_lost_among_users_for_long(
+        pages in prop::collection::vec(0..5_usize, NODES),
+        turns in turns(100..300),
+        failures in prop::collection::vec(prop::bool::weighted(0.2), 0..300),
+    ) {
+        take_turns(&pages, turns, failures)?;
+    }
 }
 
 proptest! {
@@ -269,25 +304,10 @@ proptest! {
     #[test]
     fn nothing_is_lost_among_users(
         pages in prop::collection::vec(0..5_usize, NODES),
-        turns in turns(),
+        turns in turns(1..8),
         failures in prop::collection::vec(prop::bool::weighted(0.2), 0..8),
     ) {
-        let mut world = World::new(&pages);
-        let mut failures = failures.into_iter();
-        for (job, before, steps) in turns {
-            for act in before {
-                world.act(act);
-            }
-            let mut steps = steps.into_iter();
-            let mut meanwhile = |world: &mut World| {
-                for act in steps.next().into_iter().flatten() {
-                    world.act(act);
-                }
-            };
-            let _ = world.run(job, &mut meanwhile, || failures.next().unwrap_or(false));
-            prop_assert_eq!(world.between, 0);
-            world.check();
-        }
+        take_turns(&pages, turns, failures)?;
     }
 
     /// With nobody else there: as many as were asked for, or as there are.

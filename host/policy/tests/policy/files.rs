@@ -5,13 +5,14 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{Config, TestRunner};
 use rust_hugetlb::policy::pool::Claim;
 use rust_hugetlb::policy::range::FileRange;
 
-use crate::config::cases;
+use crate::config::{cases, long_cases, LONG};
 use crate::file::File;
 use crate::machine::{Machine, Script};
 use crate::model::Model;
@@ -384,21 +385,30 @@ fn live(
     Ok(())
 }
 
-#[test]
-fn files_are_charged_as_hugetlb_charges_them() {
+/// Lives of so many operations.
+fn lives(config: Config, length: Range<usize>) {
     let lives = (
         prop::collection::vec(0..8_usize, NODES.len()),
         pages(),
         0..24_usize,
-        prop::collection::vec(op(), 1..60),
+        prop::collection::vec(op(), length),
     );
     let tally = RefCell::new(Tally::default());
-    let result =
-        TestRunner::new(cases(2048, file!())).run(&lives, |(memory, pages, overcommit, ops)| {
-            live(&memory, &pages, overcommit, &ops, &mut tally.borrow_mut())
-        });
+    let result = TestRunner::new(config).run(&lives, |(memory, pages, overcommit, ops)| {
+        live(&memory, &pages, overcommit, &ops, &mut tally.borrow_mut())
+    });
     println!("{:?}", tally.borrow());
     if let Err(failure) = result {
         panic!("{failure}");
     }
+}
+
+#[test]
+fn files_are_charged_as_hugetlb_charges_them() {
+    lives(cases(2048, file!()), 1..60);
+}
+
+#[test]
+fn files_are_charged_as_hugetlb_charges_them_for_long() {
+    lives(long_cases(64, file!()), LONG);
 }

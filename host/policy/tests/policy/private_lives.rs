@@ -5,14 +5,15 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::rc::Rc;
 
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{Config, TestRunner};
 use rust_hugetlb::policy::coverage::Release;
 use rust_hugetlb::policy::range::FileRange;
 
-use crate::config::cases;
+use crate::config::{cases, long_cases, LONG};
 use crate::machine::{Machine, Script, Seen};
 use crate::model::Model;
 use crate::private_file::{CowFile, Touch};
@@ -472,19 +473,18 @@ fn live(
     Ok(())
 }
 
-#[test]
-fn private_mappings_do_what_hugetlbs_do() {
+/// Lives of so many operations, in which all kinds of things happen.
+fn lives(config: Config, length: Range<usize>) {
     let lives = (
         prop::collection::vec(0..8_usize, NODES.len()),
         pages(),
         (prop_oneof![Just(0), 0..12_usize], any::<bool>()),
-        prop::collection::vec(op(), 1..80),
+        prop::collection::vec(op(), length),
     );
     let tally = RefCell::new(Tally::default());
-    let result =
-        TestRunner::new(cases(4096, file!())).run(&lives, |(memory, pages, settings, ops)| {
-            live(&memory, &pages, settings, &ops, &mut tally.borrow_mut())
-        });
+    let result = TestRunner::new(config).run(&lives, |(memory, pages, settings, ops)| {
+        live(&memory, &pages, settings, &ops, &mut tally.borrow_mut())
+    });
     let tally = tally.into_inner();
     println!("{tally:?}");
     if let Err(failure) = result {
@@ -493,4 +493,14 @@ fn private_mappings_do_what_hugetlbs_do() {
     for (what, times) in tally.0 {
         assert!(times > 0, "never {what}");
     }
+}
+
+#[test]
+fn private_mappings_do_what_hugetlbs_do() {
+    lives(cases(4096, file!()), 1..80);
+}
+
+#[test]
+fn private_mappings_do_what_hugetlbs_do_for_long() {
+    lives(long_cases(64, file!()), LONG);
 }

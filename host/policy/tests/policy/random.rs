@@ -4,12 +4,13 @@
 //! the same order, with the same counters after each step.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{Config, TestRunner};
 use rust_hugetlb::policy::pool::Claim;
 
-use crate::config::cases;
+use crate::config::{cases, long_cases, LONG};
 use crate::machine::{Act, Machine, Script, Seen};
 use crate::model::Model;
 use crate::shell::Shell;
@@ -120,6 +121,7 @@ struct Tally {
     refused_amid_surplus: usize,
     took_surplus: usize,
     failed_allocations: usize,
+    most_pages: usize,
 }
 
 impl Tally {
@@ -178,6 +180,8 @@ fn compare(
             "promises lost or made up"
         );
         let [nr, _, _] = pool.total();
+        let most = &mut tally.borrow_mut().most_pages;
+        *most = nr.max(*most);
         prop_assert_eq!(
             nr + ours.memory.iter().sum::<usize>(),
             all + ours.gained,
@@ -187,24 +191,35 @@ fn compare(
     Ok(())
 }
 
-#[test]
-fn the_pool_does_what_hugetlb_does() {
+/// Sequences of so many operations. What happened in them.
+fn sequences(config: Config, length: Range<usize>) -> Tally {
     let sequence = (
         prop::collection::vec(0..8_usize, NODES.len()),
         pages(),
         node(),
         0..6_usize,
-        prop::collection::vec((act(), script()), 1..40),
+        prop::collection::vec((act(), script()), length),
     );
     let tally = RefCell::new(Tally::default());
-    let result = TestRunner::new(cases(2048, file!())).run(
-        &sequence,
-        |(memory, pages, first, overcommit, ops)| {
+    let result =
+        TestRunner::new(config).run(&sequence, |(memory, pages, first, overcommit, ops)| {
             compare(&memory, &pages, first, overcommit, &ops, &tally)
-        },
-    );
+        });
     println!("{:?}", tally.borrow());
     if let Err(failure) = result {
         panic!("{failure}");
     }
+    tally.into_inner()
+}
+
+#[test]
+fn the_pool_does_what_hugetlb_does() {
+    sequences(cases(2048, file!()), 1..40);
+}
+
+/// Memory is added on the way, so that the pool gets large.
+#[test]
+fn the_pool_does_what_hugetlb_does_for_long() {
+    let tally = sequences(long_cases(64, file!()), LONG);
+    assert!(tally.most_pages > 200, "no pool was large: {tally:?}");
 }

@@ -10,7 +10,7 @@ use rust_hugetlb::policy::count::PageCount;
 use rust_hugetlb::policy::range::FileRange;
 use rust_hugetlb::policy::regions::{NeedRoom, Regions};
 
-use crate::config::cases;
+use crate::config::{cases, long_cases, LONG};
 
 const MAX: usize = usize::MAX;
 
@@ -285,56 +285,76 @@ pub(crate) fn runs(set: &BTreeSet<usize>) -> Vec<(usize, usize)> {
     runs
 }
 
+/// Any region map behaves as a set of numbers does, in tables that are always as small as can be.
+fn is_a_set(changes: Vec<Change>, probes: &[FileRange]) -> Result<(), TestCaseError> {
+    let mut map = map(0, &[]);
+    let mut reference = BTreeSet::new();
+    for change in changes {
+        let before = reference.clone();
+        let (Change::Add(it) | Change::Remove(it)) = change;
+        let expected = match change {
+            Change::Add(it) => {
+                reference.extend(it.first..it.end);
+                reference.len() - before.len()
+            }
+            Change::Remove(it) => {
+                reference.retain(|index| !(it.first..it.end).contains(index));
+                before.len() - reference.len()
+            }
+        };
+        let apply = |map: &mut Map| match change {
+            Change::Add(it) => map.add(it),
+            Change::Remove(it) => map.remove(it),
+        };
+        prop_assert_eq!(
+            map.missing(it).get(),
+            (it.first..it.end).filter(|i| !before.contains(i)).count()
+        );
+        let needed = runs(&reference).len();
+        let room = map.room();
+        let mut result = apply(&mut map);
+        if needed > room {
+            prop_assert_eq!(result, Err(NeedRoom(needed - room)));
+            prop_assert_eq!(ranges(&map), runs(&before));
+            // A larger table makes it go.
+            map.move_to(vec![FileRange::only(3); needed]);
+            prop_assert_eq!(ranges(&map), runs(&before));
+            result = apply(&mut map);
+        }
+        prop_assert_eq!(result, Ok(PageCount::new(expected)));
+        prop_assert_eq!(ranges(&map), runs(&reference));
+        prop_assert_eq!(map.count().get(), reference.len());
+        for probe in probes {
+            for index in [probe.first, probe.end] {
+                prop_assert_eq!(map.contains(index), reference.contains(&index));
+            }
+            let missing = (probe.first..probe.end).filter(|i| !reference.contains(i));
+            prop_assert_eq!(map.missing(*probe).get(), missing.count());
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(cases(4096, file!()))]
 
-    /// Any region map behaves as a set of numbers does, in tables that are always as small as can be.
     #[test]
     fn a_region_map_is_a_set(
         changes in prop::collection::vec(change(), 1..48),
         probes in prop::collection::vec(any_range(), 4),
     ) {
-        let mut map = map(0, &[]);
-        let mut reference = BTreeSet::new();
-        for change in changes {
-            let before = reference.clone();
-            let (Change::Add(it) | Change::Remove(it)) = change;
-            let expected = match change {
-                Change::Add(it) => {
-                    reference.extend(it.first..it.end);
-                    reference.len() - before.len()
-                }
-                Change::Remove(it) => {
-                    reference.retain(|index| !(it.first..it.end).contains(index));
-                    before.len() - reference.len()
-                }
-            };
-            let apply = |map: &mut Map| match change {
-                Change::Add(it) => map.add(it),
-                Change::Remove(it) => map.remove(it),
-            };
-            prop_assert_eq!(map.missing(it).get(), (it.first..it.end).filter(|i| !before.contains(i)).count());
-            let needed = runs(&reference).len();
-            let room = map.room();
-            let mut result = apply(&mut map);
-            if needed > room {
-                prop_assert_eq!(result, Err(NeedRoom(needed - room)));
-                prop_assert_eq!(ranges(&map), runs(&before));
-                // A larger table makes it go.
-                map.move_to(vec![FileRange::only(3); needed]);
-                prop_assert_eq!(ranges(&map), runs(&before));
-                result = apply(&mut map);
-            }
-            prop_assert_eq!(result, Ok(PageCount::new(expected)));
-            prop_assert_eq!(ranges(&map), runs(&reference));
-            prop_assert_eq!(map.count().get(), reference.len());
-            for probe in &probes {
-                for index in [probe.first, probe.end] {
-                    prop_assert_eq!(map.contains(index), reference.contains(&index));
-                }
-                let missing = (probe.first..probe.end).filter(|i| !reference.contains(i));
-                prop_assert_eq!(map.missing(*probe).get(), missing.count());
-            }
-        }
+        is_a_set(changes, &probes)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(long_cases(64, file!()))]
+
+    #[test]
+    fn a_region_map_is_a_set_for_long(
+        changes in prop::collection::vec(change(), LONG),
+        probes in prop::collection::vec(any_range(), 4),
+    ) {
+        is_a_set(changes, &probes)?;
     }
 }
