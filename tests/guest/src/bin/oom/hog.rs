@@ -4,7 +4,8 @@
 
 use std::fs;
 
-use guest::child::fork;
+use guest::child::{fork, Child};
+use guest::link::Link;
 use guest::map::Map;
 use guest::memory::{meminfo, BASE_PAGE};
 use guest::policy::Policy;
@@ -24,17 +25,47 @@ pub fn huge_pages(name: &str) -> Check<usize> {
 
 /// Has a process write to so much memory, in units of a huge page.
 pub fn takes(pages: usize) -> Check<End> {
-    takes_until(pages, &Policy::none(), || Ok(false))
+    takes_from(pages, &Policy::none())
 }
 
 /// The same with a memory policy.
 pub fn takes_from(pages: usize, policy: &Policy) -> Check<End> {
-    takes_until(pages, policy, || Ok(false))
+    end(start(pages, policy, |_| Ok(false))?, pages)
 }
 
-/// The same, but it has all it wanted once `enough` says so, asked after each huge page.
-pub fn takes_until(pages: usize, policy: &Policy, enough: impl Fn() -> Check<bool>) -> Check<End> {
-    let mut hog = fork(|link| {
+/// The same without one, but it has all it wanted once `enough` says so, asked after each huge page.
+pub fn takes_until(pages: usize, enough: impl Fn() -> Check<bool>) -> Check<End> {
+    end(start(pages, &Policy::none(), |_| enough())?, pages)
+}
+
+/// The same, but then it waits until `meanwhile` is over, and goes on.
+pub fn takes_on_after<T>(
+    pages: usize,
+    enough: impl Fn() -> Check<bool>,
+    meanwhile: impl FnOnce() -> Check<T>,
+) -> Check<(End, T)> {
+    let mut waited = false;
+    let hog = start(pages, &Policy::none(), |link| {
+        if !waited && enough()? {
+            waited = true;
+            link.send(0)?;
+            link.number()?;
+        }
+        Ok(false)
+    })?;
+    hog.link.number()?;
+    let seen = meanwhile()?;
+    hog.link.send(0)?;
+    Ok((end(hog, pages)?, seen))
+}
+
+/// Starts one that asks after each huge page whether it has all it wanted.
+fn start(
+    pages: usize,
+    policy: &Policy,
+    mut enough: impl FnMut(&Link) -> Check<bool>,
+) -> Check<Child> {
+    fork(|link| {
         let _policy = policy.set()?;
         fs::write("/proc/self/oom_score_adj", "1000")?;
         let map = Map::anonymous(pages)?;
@@ -44,12 +75,16 @@ pub fn takes_until(pages: usize, policy: &Policy, enough: impl Fn() -> Check<boo
             (0..HUGE)
                 .step_by(BASE_PAGE as usize)
                 .for_each(|offset| map.write(page * HUGE + offset, 1));
-            if enough()? {
+            if enough(link)? {
                 break;
             }
         }
         link.send(pages as u64)
-    })?;
+    })
+}
+
+/// Waits for its end.
+fn end(mut hog: Child, pages: usize) -> Check<End> {
     match hog.wait()? {
         0 => {
             same!(hog.link.number()?, pages as u64, "pages it got");
