@@ -70,7 +70,9 @@ impl LastResort for Giver {
             };
             let page = inner.pop_removed(node);
             drop(inner);
-            drop(page);
+            if let Some(page) = page {
+                page.get().give_to_zone();
+            }
             given += 1;
         }
         if given > 0 {

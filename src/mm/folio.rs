@@ -96,7 +96,7 @@ impl Label {
     }
 
     /// The order of the pages that the page was made of, if it was.
-    fn pieces(self) -> Option<u32> {
+    pub(super) fn pieces(self) -> Option<u32> {
         match (self.0 >> Self::PIECES & Self::ORDER) as u32 {
             0 => None,
             order => Some(order),

@@ -142,4 +142,16 @@ impl FreePage {
             zero: label.is_zero(),
         })
     }
+
+    /// Gives the page back to its zone, as free memory that all can have and that watermarks count. The
+    /// page allocator would put one of `PMD_ORDER` on a list of this CPU's (`pcp_allowed_order`), which
+    /// is neither as long as it lies there; halves it takes to the zone.
+    pub(crate) fn give_to_zone(self) {
+        let label = self.0.label();
+        let came_as = label.pieces().unwrap_or(label.order());
+        if came_as == bindings::PMD_ORDER {
+            // Where somebody looks at it, it goes as it is.
+            drop(self.split(bindings::PMD_ORDER - 1));
+        }
+    }
 }

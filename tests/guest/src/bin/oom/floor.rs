@@ -10,12 +10,16 @@ use guest::policy::Policy;
 use guest::pool::{memory_nodes, write_once, Resized, HUGETLB, OURS};
 use guest::{check, refused, same, Check};
 
-use crate::hog::{huge_pages, takes_from, takes_on_after, takes_until, End};
+use crate::hog::{
+    huge_pages, takes_base_pages_until, takes_from, takes_on_after, takes_until, End,
+};
 use crate::scarcity::{after_taking_all, path, scarce, Floor};
 
 /// Pages of the module's pool.
 const PAGES: u64 = 100;
 const PART: usize = 8;
+/// Pages that go at once.
+const AT_ONCE: u64 = 16;
 
 pub fn modes() -> Check {
     let mode = fs::metadata(path(OURS))?.permissions().mode() & 0o7777;
@@ -88,17 +92,33 @@ pub fn nothing_goes_unless_allowed() -> Check {
 /// No file says how much memory can be had before the pool is asked (what CPUs keep on lists of their
 /// own is not available, it says there), so the process goes on until half of the pool went.
 pub fn who_needs_memory_lives_on() -> Check {
+    lives_on(takes_until)
+}
+
+pub fn who_needs_base_pages_lives_on() -> Check {
+    lives_on(takes_base_pages_until)
+}
+
+fn lives_on(takes: fn(usize, &mut dyn FnMut() -> Check<bool>) -> Check<End>) -> Check {
     let _pools = (Resized::ours(PAGES)?, scarce()?);
     let _floor = Floor::of(OURS, PART as u64)?;
-    let half = PAGES / 2;
+    let mut before = PAGES;
+    let mut half_went = || -> Check<bool> {
+        let left = OURS.nr()?;
+        let went = before - left;
+        before = left;
+        // What goes at once is enough for a huge page; another task may have wanted some, too.
+        check!(went <= 2 * AT_ONCE, "{went} pages went for one");
+        Ok(left <= PAGES / 2)
+    };
     same!(
-        takes_until(huge_pages("MemTotal")?, || Ok(OURS.nr()? <= half))?,
+        takes(huge_pages("MemTotal")?, &mut half_went)?,
         End::GotAll,
         "who takes what half of the pool had"
     );
     let left = OURS.counts()?;
     check!(
-        (PART as u64..=half).contains(&left.nr) && left.nr == left.free,
+        (PART as u64..=PAGES / 2).contains(&left.nr) && left.nr == left.free,
         "more went than it needed: {left:?}"
     );
     Ok(())

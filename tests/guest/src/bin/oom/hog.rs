@@ -30,12 +30,21 @@ pub fn takes(pages: usize) -> Check<End> {
 
 /// The same with a memory policy.
 pub fn takes_from(pages: usize, policy: &Policy) -> Check<End> {
-    end(start(pages, policy, |_| Ok(false))?, pages)
+    // What is left in large pieces goes fast that way.
+    let hog = start(pages, policy, libc::MADV_HUGEPAGE, |_| Ok(false))?;
+    end(hog, pages)
 }
 
 /// The same without one, but it has all it wanted once `enough` says so, asked after each huge page.
-pub fn takes_until(pages: usize, enough: impl Fn() -> Check<bool>) -> Check<End> {
-    end(start(pages, &Policy::none(), |_| enough())?, pages)
+pub fn takes_until(pages: usize, enough: &mut dyn FnMut() -> Check<bool>) -> Check<End> {
+    let hog = start(pages, &Policy::none(), libc::MADV_HUGEPAGE, |_| enough())?;
+    end(hog, pages)
+}
+
+/// The same in base pages, of which the page allocator has none in a larger one that it keeps aside.
+pub fn takes_base_pages_until(pages: usize, enough: &mut dyn FnMut() -> Check<bool>) -> Check<End> {
+    let hog = start(pages, &Policy::none(), libc::MADV_NOHUGEPAGE, |_| enough())?;
+    end(hog, pages)
 }
 
 /// The same, but then it waits until `meanwhile` is over, and goes on.
@@ -45,7 +54,7 @@ pub fn takes_on_after<T>(
     meanwhile: impl FnOnce() -> Check<T>,
 ) -> Check<(End, T)> {
     let mut waited = false;
-    let hog = start(pages, &Policy::none(), |link| {
+    let hog = start(pages, &Policy::none(), libc::MADV_HUGEPAGE, |link| {
         if !waited && enough()? {
             waited = true;
             link.send(0)?;
@@ -59,18 +68,19 @@ pub fn takes_on_after<T>(
     Ok((end(hog, pages)?, seen))
 }
 
-/// Starts one that asks after each huge page whether it has all it wanted.
+/// Starts one that takes `advice` for its memory and asks after each huge page whether it has all it
+/// wanted.
 fn start(
     pages: usize,
     policy: &Policy,
+    advice: libc::c_int,
     mut enough: impl FnMut(&Link) -> Check<bool>,
 ) -> Check<Child> {
     fork(|link| {
         let _policy = policy.set()?;
         fs::write("/proc/self/oom_score_adj", "1000")?;
         let map = Map::anonymous(pages)?;
-        // What is left in large pieces goes fast that way.
-        map.advise(libc::MADV_HUGEPAGE)?;
+        map.advise(advice)?;
         for page in 0..pages {
             (0..HUGE)
                 .step_by(BASE_PAGE as usize)

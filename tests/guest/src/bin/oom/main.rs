@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The machine runs out of memory: what the pools give up, and what they do not. With the argument
-//! `gigantic`, of 1 GiB pages, in a guest that has room for some (`qemu/run --nodes 1G,5G`).
+//! `gigantic`, of 1 GiB pages, in a guest that has room for some (`qemu/run --nodes 2G,6G`).
 
 mod floor;
 mod gigantic;
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         floor::floors_are_parsed,
         floor::nothing_goes_unless_allowed,
         floor::who_needs_memory_lives_on,
+        floor::who_needs_base_pages_lives_on,
         floor::pages_go_down_to_the_floor,
         floor::promised_and_used_pages_stay,
         floor::promises_made_meanwhile_are_kept,
