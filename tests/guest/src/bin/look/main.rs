@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Everything that looks at mappings, or reaches into them, from outside: /proc, core dumps, ptrace,
-//! futexes, userfaultfd; on shared and on private mappings, beside hugetlb.
+//! futexes, userfaultfd; on shared and on private mappings, beside hugetlb. With `look fuse`: a file
+//! system of the caller's own, which the kernel must have been built with.
 
 mod core;
+mod direct;
+mod fuse;
 mod futex;
 mod pagemap;
+mod slow;
 mod smaps;
 mod stall;
 mod trace;
@@ -14,6 +18,26 @@ mod uffd;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        None => look(),
+        Some("fuse") => fuse(),
+        Some(other) => {
+            eprintln!("look: {other}: unknown argument: run it with none, or with `fuse`");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn fuse() -> ExitCode {
+    guest::ktap::run(&guest::tests![
+        fuse::who_waits_for_an_answer_keeps_nobody,
+        fuse::who_waits_for_a_server_that_dies_keeps_nobody,
+        direct::a_read_that_waits_for_an_answer,
+        direct::a_read_that_waits_for_a_server_that_dies,
+    ])
+}
+
+fn look() -> ExitCode {
     guest::ktap::run(&guest::tests![
         smaps::of_each_mapping,
         smaps::private_mappings_count_as_committed,

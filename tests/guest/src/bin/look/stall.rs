@@ -12,18 +12,18 @@ use guest::kmod::users;
 use guest::map::{Map, Request};
 use guest::pipe::Pipe;
 use guest::pool::{Resized, OURS};
-use guest::{call, check, debugfs, fail, poll, same, Check, Errno, Fail, HUGE};
+use guest::{call, check, debugfs, fail, poll, same, Check, Errno, HUGE};
 
 use crate::uffd::{use_all, Uffd, MISSING};
 
 /// Pages of the pool: of the file, of those that are kept, and of who uses the pool meanwhile.
-const POOL: u64 = 10;
+pub const POOL: u64 = 10;
 /// Pages of the file.
-const PAGES: usize = 4;
+pub const PAGES: usize = 4;
 /// The first pages of the file, which are kept: one by process_vm_readv, one by a pipe.
 const KEPT: u64 = 2;
 /// What the calls ask for. The first byte is what does not come.
-const BYTES: usize = 4096;
+pub const BYTES: usize = 4096;
 
 /// A process that waits in a call until it is killed.
 struct Stalled {
@@ -43,9 +43,9 @@ fn stall(name: &'static str, call: impl FnOnce(*mut u8) -> Result<i64, Errno>) -
         fail!("it did not wait: {:?}", call(buffer.base()))
     })?;
     let uffd = Uffd::from(child.link.receive_descriptor()?);
-    let fault = || match child.link.has_message()? {
-        true => Err(Fail(format!("{name}: {:?}", child.link.receive()?))),
-        false => uffd.fault(),
+    let fault = || {
+        still_waits(name, &child)?;
+        uffd.fault()
     };
     let address = poll::until(name, fault, Option::is_some)?;
     same!(address, Some(buffer.base() as u64), "what {name} waits for");
@@ -56,42 +56,35 @@ fn stall(name: &'static str, call: impl FnOnce(*mut u8) -> Result<i64, Errno>) -
     })
 }
 
-impl Stalled {
-    fn still_waits(&self) -> Check {
-        if self.child.link.has_message()? {
-            fail!("{} came back: {:?}", self.name, self.child.link.receive()?);
-        }
-        Ok(())
+/// Fails if a process that is to wait in the call of that name came back.
+pub fn still_waits(name: &str, child: &Child) -> Check {
+    if child.link.has_message()? {
+        fail!("{name} came back: {:?}", child.link.receive()?);
     }
+    Ok(())
 }
 
 /// read(2) of a file.
-fn reads(name: &'static str, file: &File) -> Check<Stalled> {
+pub fn read(file: &File, buffer: *mut u8) -> Result<i64, Errno> {
     // SAFETY: There is room for that many bytes.
-    stall(name, |buffer| unsafe {
-        call(libc::read(file.as_raw_fd(), buffer.cast(), BYTES) as i64)
-    })
+    call(unsafe { libc::read(file.as_raw_fd(), buffer.cast(), BYTES) } as i64)
 }
 
 /// write(2) to a file.
-fn writes(name: &'static str, file: &File) -> Check<Stalled> {
+pub fn write(file: &File, buffer: *mut u8) -> Result<i64, Errno> {
     // SAFETY: There are that many bytes.
-    stall(name, |buffer| unsafe {
-        call(libc::write(file.as_raw_fd(), buffer.cast(), BYTES) as i64)
-    })
+    call(unsafe { libc::write(file.as_raw_fd(), buffer.cast(), BYTES) } as i64)
 }
 
-/// process_vm_readv from this process, which pins what is read until it is copied.
-fn copies(name: &'static str, from: *mut u8) -> Check<Stalled> {
-    stall(name, |buffer| {
-        let part = |base: *mut u8| libc::iovec {
-            iov_base: base.cast(),
-            iov_len: BYTES,
-        };
-        let (here, there) = (part(buffer), part(from));
-        // SAFETY: There is room for that many bytes.
-        call(unsafe { libc::process_vm_readv(libc::getppid(), &here, 1, &there, 1, 0) } as i64)
-    })
+/// process_vm_readv from the parent, which pins what is read until it is copied.
+pub fn copy(from: *mut u8, buffer: *mut u8) -> Result<i64, Errno> {
+    let part = |base: *mut u8| libc::iovec {
+        iov_base: base.cast(),
+        iov_len: BYTES,
+    };
+    let (here, there) = (part(buffer), part(from));
+    // SAFETY: There is room for that many bytes.
+    call(unsafe { libc::process_vm_readv(libc::getppid(), &here, 1, &there, 1, 0) } as i64)
 }
 
 pub fn who_stalls_elsewhere_keeps_nobody() -> Check {
@@ -104,34 +97,38 @@ pub fn who_stalls_elsewhere_keeps_nobody() -> Check {
     pipe.splice(&map, HUGE, BYTES)?;
     let pipe = pipe.into_ends();
 
+    let open = |path: String| File::open(path);
+    let (nr, explain) = (
+        open(OURS.file("nr_hugepages"))?,
+        open(OURS.file("explain"))?,
+    );
+    let listing = open(debugfs::map_file(OURS))?;
+    let knob = OpenOptions::new()
+        .write(true)
+        .open(OURS.file("nr_hugepages"))?;
     let stalled = [
-        reads("nr_hugepages", &File::open(OURS.file("nr_hugepages"))?)?,
-        reads("explain", &File::open(OURS.file("explain"))?)?,
-        reads("the map", &File::open(debugfs::map_file(OURS))?)?,
-        writes(
-            "a write of nr_hugepages",
-            &OpenOptions::new()
-                .write(true)
-                .open(OURS.file("nr_hugepages"))?,
-        )?,
-        copies("process_vm_readv", map.base())?,
-        reads("a pipe with a page", &pipe.0)?,
+        stall("nr_hugepages", |to| read(&nr, to))?,
+        stall("explain", |to| read(&explain, to))?,
+        stall("the map", |to| read(&listing, to))?,
+        stall("a write of nr_hugepages", |from| write(&knob, from))?,
+        stall("process_vm_readv", |to| copy(map.base(), to))?,
+        stall("a pipe with a page", |to| read(&pipe.0, to))?,
     ];
     in_child(|| use_what_they_keep(&file, &map))?;
     for one in stalled {
-        one.still_waits()?;
+        still_waits(one.name, &one.child)?;
         one.child.kill()?;
     }
 
-    drop((map, file, pipe));
+    drop((map, file, pipe, nr, explain, listing, knob));
     OURS.settles_at_free(POOL)?;
     same!((OURS.nr()?, OURS.pinned()?), (POOL, 0), "nr, pinned");
-    // The map's file is closed with the process that stalled in reading it.
+    // The map's file is closed with the process that stalled in reading it, too.
     poll::until("users of the module", users, |count| *count == 0).map(drop)
 }
 
 /// All that others may want, of the pages that are kept first.
-fn use_what_they_keep(file: &Huge, map: &Map) -> Check {
+pub fn use_what_they_keep(file: &Huge, map: &Map) -> Check {
     file.punch(0, KEPT * HUGE as u64)?;
     same!(OURS.pinned()?, KEPT, "pages that stalled processes keep");
     (0..KEPT as usize).try_for_each(|page| map.holds(page, 0))?;

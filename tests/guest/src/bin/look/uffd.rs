@@ -185,8 +185,8 @@ pub fn registration_is_refused() -> Check {
     })
 }
 
-/// A call that waits for its argument holds nothing that others need. A filesystem of the caller's own
-/// (FUSE) would keep it as long.
+/// A call that waits for its argument holds nothing that others need. A file system of the caller's own
+/// keeps it as long: [`fuse`](crate::fuse).
 pub fn an_argument_that_does_not_come_stalls_nobody() -> Check {
     const PAGES: usize = 4;
     let _pool = Resized::ours(PAGES as u64)?;
