@@ -45,6 +45,8 @@ pub struct Slow {
 impl Slow {
     /// Mounts it, with a file that holds `content`.
     pub fn mount(content: &[u8]) -> Check<Self> {
+        // What a test left that was killed.
+        let _ = unmount(libc::MNT_DETACH);
         fs::create_dir_all(FOLDER)?;
         let server = fork(|link| serve(link, content))?;
         let slow = Self {
