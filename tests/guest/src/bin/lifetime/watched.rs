@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use guest::beside::{beside, Side, Totals};
 use guest::child::{fork, Child};
@@ -15,7 +16,7 @@ use guest::link::Link;
 use guest::map::Map;
 use guest::memory::BASE_PAGE;
 use guest::ptrace::{stopped, trace, traced};
-use guest::{call, poll, same, Check, Errno, HUGE};
+use guest::{call, check, poll, same, Check, Errno, HUGE};
 
 const POOL: u64 = 8;
 const USED: usize = 4;
@@ -184,12 +185,15 @@ pub fn stopped_by_its_tracer_when_it_exits() -> Check {
 struct Rest<'a> {
     link: &'a Link,
     map: &'a Map,
+    /// Set when both are there: in another address space it stays as it was.
+    both: AtomicBool,
 }
 
 impl Rest<'_> {
     /// Uses the mapping when the link says so, and ends when it says so again.
     fn use_and_end(&self) -> Check {
         self.link.number()?;
+        check!(self.both.load(Relaxed), "the address space is another one");
         (0..USED - 2).try_for_each(|page| self.map.holds(page, 10 + page as u64))?;
         // One that was only read, and one that is touched now.
         (USED - 2..USED).for_each(|page| self.map.fill(page, 5));
@@ -225,8 +229,11 @@ pub fn outlived_by_a_process_in_the_same_address_space() -> Check {
             let rest = Rest {
                 link: &far,
                 map: &map,
+                both: AtomicBool::new(false),
             };
-            link.send(share_with_another(&rest)?)?;
+            let second = share_with_another(&rest)?;
+            rest.both.store(true, Relaxed);
+            link.send(second)?;
             link.number().map(drop)
         })?;
         let second = first.link.number()? as libc::pid_t;
