@@ -17,10 +17,14 @@ const NEVER: usize = 1 << 30;
 /// as it does for tables that can be of any size, and for the nodes of an xarray.
 pub const RUNS: [usize; 2] = [1, 2];
 
+/// The order of a page of 2 MiB.
+pub const HUGE_ORDER: u32 = 9;
+
 /// What can fail.
 const KINDS: [&str; 2] = ["failslab", "fail_page_alloc"];
 
-fn setting(kind: &str, name: &str) -> String {
+/// The file of a setting.
+pub fn setting(kind: &str, name: &str) -> String {
     format!("/sys/kernel/debug/{kind}/{name}")
 }
 

@@ -4,21 +4,19 @@
 //! the fork: the child goes without what could not be copied.
 
 use std::cell::{Cell, RefCell};
-use std::ptr;
 
 use guest::access::catch;
 use guest::link::Link;
 use guest::map::{Map, Request};
 use guest::pool::{Resized, OURS};
 use guest::ring::{Buffer, Ring};
-use guest::{call, check, same, Check, Errno};
+use guest::{check, same, Check, Errno};
 
-use crate::fault::{each_run, Fault, RUNS};
+use crate::fault::{each_run, Fault, HUGE_ORDER, RUNS};
+use crate::forked::Forked;
 
 const PAGES: usize = 2;
 const PINNED: usize = 1;
-/// The order of a page of 2 MiB.
-const HUGE_ORDER: u32 = 9;
 
 /// What is in the pages before the fork, and in the parent's pinned one after it.
 const BEFORE: u64 = 1;
@@ -62,16 +60,7 @@ impl<'a> Parent<'a> {
     }
 
     fn fork(&self) -> Result<Forked, Errno> {
-        // SAFETY: The child does nothing but read, and exit.
-        let pid = call(unsafe { libc::fork() })? as libc::pid_t;
-        if pid == 0 {
-            // SAFETY: prctl takes numbers; the parent's destructors are not for the child to run.
-            unsafe {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                libc::_exit(self.in_child())
-            };
-        }
-        Ok(Forked(pid))
+        Forked::new(|| self.in_child())
     }
 
     /// Looks at the pages when the parent has written.
@@ -106,33 +95,6 @@ impl Drop for Parent<'_> {
     fn drop(&mut self) {
         // The counters are looked at next.
         let _ = self.ring.borrow().unpin(0);
-    }
-}
-
-/// A child, killed and reaped when dropped.
-struct Forked(libc::pid_t);
-
-impl Forked {
-    /// Waits until it is gone: what it exited with.
-    fn wait(&mut self) -> Check<i32> {
-        let mut status = 0;
-        // SAFETY: There is room for the status.
-        call(unsafe { libc::waitpid(self.0, &mut status, 0) })?;
-        self.0 = 0;
-        check!(libc::WIFEXITED(status), "wait status {status:#x}");
-        Ok(libc::WEXITSTATUS(status))
-    }
-}
-
-impl Drop for Forked {
-    fn drop(&mut self) {
-        if self.0 != 0 {
-            // SAFETY: kill and waitpid take numbers; the status may be left out.
-            unsafe {
-                libc::kill(self.0, libc::SIGKILL);
-                libc::waitpid(self.0, ptr::null_mut(), 0);
-            }
-        }
     }
 }
 

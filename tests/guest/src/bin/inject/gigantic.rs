@@ -6,8 +6,8 @@
 use guest::access::catch;
 use guest::file::Huge;
 use guest::map::Request;
-use guest::pool::{write_once, Pool, Resized, OURS, OURS_1G};
-use guest::{same, Check, Errno, GIGANTIC, HUGE};
+use guest::pool::{memory_nodes, write_once, Pool, Resized, OURS, OURS_1G};
+use guest::{fail, same, Check, Errno, GIGANTIC, HUGE};
 
 use crate::fault::{each, NO_MEMORY};
 use crate::operator::written;
@@ -17,9 +17,14 @@ const PIECES: u64 = (GIGANTIC / HUGE) as u64;
 
 /// What must be refused for want of memory, whichever allocation fails.
 fn refused<T>(result: Result<T, Errno>) -> Result<(), Errno> {
+    refused_with(libc::ENOMEM, result)
+}
+
+/// What must be refused so when no allocation fails.
+pub fn refused_with<T>(errno: i32, result: Result<T, Errno>) -> Result<(), Errno> {
     match result {
         Ok(_) => Err(Errno(libc::EEXIST)),
-        Err(Errno(libc::ENOMEM)) => Ok(()),
+        Err(Errno(refusal)) if refusal == errno => Ok(()),
         Err(errno) => Err(errno),
     }
 }
@@ -63,7 +68,7 @@ pub fn resize() -> Check {
 }
 
 /// One page of 1 GiB, as a whole or in pieces; the other pool empty.
-fn one_page(of: Pool) -> Check<(Resized, Resized)> {
+pub fn one_page(of: Pool) -> Check<(Resized, Resized)> {
     let small = Resized::ours(0)?;
     let large = Resized::of(OURS_1G, 1)?;
     if of == OURS {
@@ -88,25 +93,54 @@ impl Drop for Converted {
     }
 }
 
-fn converted(from: Pool, there: &str, back: &str) -> Check {
+/// Converts it and back by the files of a node, or of the pools. It is promoted by a file of the small
+/// pages, and demoted by one of the large.
+fn converted(from: Pool, node: Option<usize>) -> Check {
+    let demote = OURS_1G.file_of(node, "demote");
+    let promote = OURS.file_of(node, "promote");
+    let (there, back) = if from == OURS {
+        (promote, demote)
+    } else {
+        (demote, promote)
+    };
     each(
         NO_MEMORY,
         || {
-            let back = back.to_string();
+            let back = back.clone();
             Ok(Converted { from, back })
         },
-        |_| write_once(there, b"1"),
+        |_| write_once(&there, b"1"),
     )
+}
+
+/// The node that has the pages of a pool.
+fn node_of(pool: Pool) -> Check<Option<usize>> {
+    for node in memory_nodes()? {
+        if pool.read(Some(node), "nr_hugepages")? == pool.nr()? {
+            return Ok(Some(node));
+        }
+    }
+    fail!("no node has all pages")
 }
 
 pub fn demote() -> Check {
     let _pools = one_page(OURS_1G)?;
-    converted(OURS_1G, &OURS_1G.file("demote"), &OURS.file("promote"))
+    converted(OURS_1G, None)
 }
 
 pub fn promote() -> Check {
     let _pools = one_page(OURS)?;
-    converted(OURS, &OURS.file("promote"), &OURS_1G.file("demote"))
+    converted(OURS, None)
+}
+
+pub fn demote_on_a_node() -> Check {
+    let _pools = one_page(OURS_1G)?;
+    converted(OURS_1G, node_of(OURS_1G)?)
+}
+
+pub fn promote_on_a_node() -> Check {
+    let _pools = one_page(OURS)?;
+    converted(OURS, node_of(OURS)?)
 }
 
 /// A file with nothing but a first page needs no memory for its page map.

@@ -14,7 +14,9 @@ mod call;
 mod fault;
 mod file;
 mod fork;
+mod forked;
 mod gigantic;
+mod gigantic_map;
 mod module;
 mod operator;
 
@@ -41,6 +43,13 @@ fn main() -> ExitCode {
             gigantic::touch,
             gigantic::demote,
             gigantic::promote,
+            gigantic::demote_on_a_node,
+            gigantic::promote_on_a_node,
+            gigantic_map::shared,
+            gigantic_map::private,
+            gigantic_map::split,
+            gigantic_map::moved,
+            gigantic_map::fork,
         ]),
         Some("insmod") => guest::ktap::run(&guest::tests![module::insmod]),
         Some("rmmod") => guest::ktap::run(&guest::tests![module::rmmod]),
