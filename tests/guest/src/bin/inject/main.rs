@@ -3,7 +3,8 @@
 //! What happens when the kernel has no memory: each call that a user or an operator makes is made with
 //! its first allocation failing, then with its second, until one goes through untouched. It may
 //! succeed or be refused for want of memory, and then succeeds when it is made once more; when all is
-//! undone, no page and no promise is missing.
+//! undone, no page and no promise is missing. Threads of the kernel's that help with a call have pages
+//! fail, too, though none in particular.
 //!
 //! Needs a kernel with fault injection, as the debug kernel has. With the argument `gigantic`, on 1 GiB
 //! pages, which takes a guest with room for one; without it, in one that has none. With `insmod 2/5`, only
@@ -11,12 +12,14 @@
 //! 2/5`, the same of unloads.
 
 mod call;
+mod everybody;
 mod fault;
 mod file;
 mod fork;
 mod forked;
 mod gigantic;
 mod gigantic_map;
+mod helper;
 mod module;
 mod operator;
 
@@ -77,6 +80,11 @@ fn main() -> ExitCode {
             operator::resize_by_policy,
             operator::overcommit,
             operator::explain,
+            helper::one_fails,
+            helper::some_fail,
+            helper::all_fail,
+            helper::some_fail_on_a_node,
+            helper::everybody_fails,
             gigantic::resize_without_room,
             gigantic::map_without_room,
             gigantic::touch_without_room,
