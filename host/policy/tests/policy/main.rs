@@ -47,6 +47,7 @@ mod private;
 mod private_file;
 mod private_lives;
 mod private_model;
+mod private_op;
 mod private_races;
 mod private_task;
 mod races;
