@@ -132,8 +132,8 @@ pub(super) unsafe fn merge(folio: Folio, piece: u32, order: u32) {
     }
 }
 
-/// Gives a page back to the page allocator in pieces, as which it came from there: debugging aids
-/// like page_owner remember for each how it was allocated.
+/// Gives a page back to the page allocator in pieces: those as which it came from there, as debugging
+/// aids like page_owner remember for each how it was allocated, or parts of them.
 ///
 /// # Safety
 ///

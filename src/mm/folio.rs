@@ -92,7 +92,8 @@ impl Label {
     /// The same of a page that was made of pages of `1 << order` base pages: it goes back to the
     /// page allocator as those.
     pub(super) fn made_of(self, order: u32) -> Self {
-        Self(self.0 | (order as usize & Self::ORDER) << Self::PIECES)
+        let others = self.0 & !(Self::ORDER << Self::PIECES);
+        Self(others | (order as usize & Self::ORDER) << Self::PIECES)
     }
 
     /// The order of the pages that the page was made of, if it was.

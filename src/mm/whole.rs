@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All pieces of one large page: what it is split into, and what it is merged of.
+//! All pieces of one large page: what it is split into, what it is merged of, and what it goes back as.
 //!
 //! Both happen under a frozen reference count, so that nobody who looks pages up by their number
 //! holds one that changes its size meanwhile.
@@ -145,13 +145,19 @@ impl FreePage {
 
     /// Gives the page back to its zone, as free memory that all can have and that watermarks count. The
     /// page allocator would put one of `PMD_ORDER` on a list of this CPU's (`pcp_allowed_order`), which
-    /// is neither as long as it lies there; halves it takes to the zone.
-    pub(crate) fn give_to_zone(self) {
+    /// is neither as long as it lies there; halves it takes to the zone. A page that came otherwise, or
+    /// is poisoned, or that somebody looks at goes as it would anyhow.
+    pub(crate) fn give_to_zone(mut self) {
         let label = self.0.label();
         let came_as = label.pieces().unwrap_or(label.order());
-        if came_as == bindings::PMD_ORDER {
-            // Where somebody looks at it, it goes as it is.
-            drop(self.split(bindings::PMD_ORDER - 1));
+        if came_as != bindings::PMD_ORDER || !self.0.freeze() {
+            return;
+        }
+        // SAFETY: It is frozen and ours, of the order that its label says.
+        let can_split = unsafe { compound::is_as_made(self.0.pointer(), label.order()) };
+        self.0.unfreeze();
+        if can_split {
+            self.0.set_label(label.made_of(bindings::PMD_ORDER - 1));
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
-use crate::{check, Check, Fail};
+use crate::{check, Check, Fail, HUGE};
 
 /// Bytes of a base page.
 pub const BASE_PAGE: u64 = 4096;
@@ -69,6 +69,11 @@ pub fn meminfo(name: &str) -> Check<u64> {
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
         .ok_or_else(|| Fail(format!("no {name} in /proc/meminfo")))?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// The same in units of a huge page.
+pub fn huge_pages(name: &str) -> Check<usize> {
+    Ok(meminfo(name)? as usize * 1024 / HUGE)
 }
 
 /// A line of /proc/vmstat: how often something happened since the boot.

@@ -18,7 +18,7 @@ const PAGES: u64 = 48;
 const NO_END: u64 = 1_000_000;
 
 /// Resizes in which one fails: it depends on who comes first what that may do.
-const TIMES: u64 = 8;
+const TIMES: u64 = 3;
 
 /// What came of a resize.
 #[derive(Debug)]

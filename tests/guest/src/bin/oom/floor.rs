@@ -6,13 +6,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use guest::map::Map;
+use guest::memory::huge_pages;
 use guest::policy::Policy;
 use guest::pool::{memory_nodes, write_once, Resized, HUGETLB, OURS};
 use guest::{check, refused, same, Check};
 
-use crate::hog::{
-    huge_pages, takes_base_pages_until, takes_from, takes_on_after, takes_until, End,
-};
+use crate::hog::{takes_base_pages_until, takes_from, takes_on_after, takes_until, End};
 use crate::scarcity::{after_taking_all, path, scarce, Floor};
 
 /// Pages of the module's pool.

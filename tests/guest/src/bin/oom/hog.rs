@@ -7,7 +7,7 @@ use std::fs;
 use guest::child::{fork, Child};
 use guest::link::Link;
 use guest::map::Map;
-use guest::memory::{meminfo, BASE_PAGE};
+use guest::memory::BASE_PAGE;
 use guest::policy::Policy;
 use guest::{same, Check, HUGE};
 
@@ -16,11 +16,6 @@ use guest::{same, Check, HUGE};
 pub enum End {
     GotAll,
     Killed,
-}
-
-/// A line of /proc/meminfo, in units of a huge page.
-pub fn huge_pages(name: &str) -> Check<usize> {
-    Ok(meminfo(name)? as usize * 1024 / HUGE)
 }
 
 /// Has a process write to so much memory, in units of a huge page.
@@ -41,7 +36,7 @@ pub fn takes_until(pages: usize, enough: &mut dyn FnMut() -> Check<bool>) -> Che
     end(hog, pages)
 }
 
-/// The same in base pages, of which the page allocator has none in a larger one that it keeps aside.
+/// The same in base pages: one of 2 MiB that a CPU keeps aside is of no use then.
 pub fn takes_base_pages_until(pages: usize, enough: &mut dyn FnMut() -> Check<bool>) -> Check<End> {
     let hog = start(pages, &Policy::none(), libc::MADV_NOHUGEPAGE, |_| enough())?;
     end(hog, pages)

@@ -2,10 +2,11 @@
 
 //! Memory that is soon used up, and how much of a pool may go then.
 
+use guest::memory::huge_pages;
 use guest::pool::{write_once, Counts, Pool, Resized, HUGETLB};
 use guest::{same, Check};
 
-use crate::hog::{huge_pages, takes, End};
+use crate::hog::{takes, End};
 
 /// Huge pages that processes can have beside the pools.
 const SPARE: usize = 100;

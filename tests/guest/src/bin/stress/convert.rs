@@ -16,7 +16,7 @@ pub fn run(arena: &Arena) -> Check {
     Ok(())
 }
 
-/// Once.
+/// Takes a page, splits one, merges one, and gives them back.
 pub fn convert(arena: &Arena) -> Check {
     OURS_1G.set(1)?;
     split(None, arena)?;

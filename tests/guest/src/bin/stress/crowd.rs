@@ -2,6 +2,7 @@
 
 //! The processes: started, started again when they die, and all waited for.
 
+use std::fs;
 use std::thread;
 
 use guest::access::catch;
@@ -28,19 +29,26 @@ pub fn run(run: &Run, arena: &Arena) -> Check {
     call(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) })?;
     let pool = run.backend.pool;
     pool.set(operator::MOST / 2)?;
-    let gigantic = run.gigantic.then(|| Resized::ours_1g(1)).transpose()?;
+    let gigantic = run.gigantic.then(|| Resized::ours_1g(run.sizes.gigantic()));
+    let gigantic = gigantic.transpose()?;
     let file = Huge::new(pool)?;
-    let operator = process(arena, || {
+    let operator = supervisor(arena, || {
         let operator = match run.sizes {
             Sizes::Change => operator::run,
             Sizes::Stay => fixed::run,
         };
-        operator(run, arena).map(|()| End::Done)
+        operator(run, arena)
     })?;
-    process(arena, || hog::run(run, arena).map(|()| End::Done))?;
+    let mut supervisors = vec![operator, supervisor(arena, || hog::run(run, arena))?];
     if run.gigantic && run.sizes == Sizes::Change {
-        process(arena, || convert::run(arena).map(|()| End::Done))?;
+        supervisors.push(supervisor(arena, || convert::run(arena))?);
     }
+    let orphan = |pid, status| {
+        if supervisors.contains(&pid) && libc::WIFSIGNALED(status) {
+            arena.fail(&format!("a supervisor ended with wait status {status:#x}"));
+        }
+        orphan(arena, status);
+    };
     let mut workers = Vec::new();
     for number in 0..run.processes {
         workers.push(Some(worker(run, arena, &file, number)?));
@@ -48,7 +56,7 @@ pub fn run(run: &Run, arena: &Arena) -> Check {
     while workers.iter().any(Option::is_some) {
         let (pid, status) = next_dead()?;
         let Some(number) = workers.iter().position(|worker| *worker == Some(pid)) else {
-            orphan(arena, status);
+            orphan(pid, status);
             if pid == operator {
                 // It ends only with all, or by an error.
                 arena.end();
@@ -66,21 +74,20 @@ pub fn run(run: &Run, arena: &Arena) -> Check {
                 workers[number] = Some(worker(run, arena, &file, number)?);
             }
         } else {
-            orphan(arena, status);
+            orphan(pid, status);
         }
     }
     arena.end();
     loop {
         match next_dead() {
-            Ok((_, status)) => orphan(arena, status),
+            Ok((pid, status)) => orphan(pid, status),
             Err(Errno(libc::ECHILD)) => break,
             Err(errno) => fail!("wait: {errno}"),
         }
     }
     arena.verdict()?;
-    if gigantic.is_some() && arena.figure(Figure::Merges) == 0 {
-        // Somebody had a piece in hand, or all memory, whenever it was tried.
-        convert::convert(arena)?;
+    if gigantic.is_some() && run.sizes == Sizes::Stay {
+        fixed::merges(run, arena)?;
     }
     enough(run, arena)
 }
@@ -90,7 +97,8 @@ fn enough(run: &Run, arena: &Arena) -> Check {
     for (figure, name, count) in arena.figures() {
         let is_expected = match figure {
             Figure::Operations | Figure::Checks | Figure::Writes | Figure::Consistent => true,
-            Figure::Splits | Figure::Merges => run.gigantic,
+            Figure::Splits => run.gigantic,
+            Figure::Merges => run.gigantic && run.sizes == Sizes::Stay,
             Figure::Sums => run.sizes == Sizes::Stay,
             // Rare.
             Figure::Robs | Figure::Refusals | Figure::ForksFailed => false,
@@ -157,6 +165,14 @@ fn worker(run: &Run, arena: &Arena, file: &Huge, number: usize) -> Check<libc::p
                     .unwrap_or_else(|_| Err(Fail("a thread panicked".into())))
             })
         })
+    })
+}
+
+/// Starts a process that does `body` and is not killed for want of memory.
+fn supervisor(arena: &Arena, body: impl FnOnce() -> Check) -> Check<libc::pid_t> {
+    process(arena, || {
+        fs::write("/proc/self/oom_score_adj", "-1000")?;
+        body().map(|()| End::Done)
     })
 }
 

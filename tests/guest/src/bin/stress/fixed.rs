@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use guest::pool::{memory_nodes, Pool, OURS_1G};
-use guest::{same, Check, GIGANTIC, HUGE};
+use guest::{poll, same, Check, GIGANTIC, HUGE};
 
 use crate::arena::{Arena, Figure};
 use crate::convert;
@@ -65,7 +65,12 @@ pub fn run(run: &Run, arena: &Arena) -> Check {
         // One of the nodes, or all.
         let node = nodes.get(random.usize(..=nodes.len())).copied();
         match random.u32(..8) {
-            0 if gigantic => convert::split(node, arena)?,
+            0 if gigantic => {
+                convert::split(node, arena)?;
+                is_whole()?;
+                // At once, most pieces are still free.
+                convert::merge(node, arena)?;
+            }
             1 if gigantic => convert::merge(node, arena)?,
             2 if pool.is_ours() => operator::write(pool, "scrub_percent", random.u64(..=100))?,
             3 => {
@@ -79,4 +84,18 @@ pub fn run(run: &Run, arena: &Arena) -> Check {
         }
     }
     operator::settle(run.backend, arena)
+}
+
+/// With all over and each page free, what was split can be merged, unless somebody just looks at it.
+pub fn merges(run: &Run, arena: &Arena) -> Check {
+    convert::split(None, arena)?;
+    let sums = Sums::read(run.backend.pool, true)?;
+    let merged = || convert::merge(None, arena).map(|()| arena.figure(Figure::Merges));
+    poll::until("pages merged to one of 1 GiB", merged, |merged| *merged > 0)?;
+    same!(
+        Sums::read(run.backend.pool, true)?,
+        sums,
+        "the sums of pages after a merge"
+    );
+    Ok(())
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Threads and processes that do everything at once to huge pages, while the pool is resized; then,
-//! for a while, with sizes that stay, so that the sum of pages must.
+//! Threads and processes that do everything at once to huge pages: first, for a while, with sizes that
+//! stay, so that the sum of pages must; then while the pool is resized.
 //!
 //! Each word written says who wrote it ([`guest::stamp`]), and each word read is checked: somebody
 //! else's, an older one or half of a page is an error, and so is a SIGBUS where hugetlb has none.
@@ -40,18 +40,11 @@ fn main() -> ExitCode {
         "# seed {}: --seed {} does the same operations, in an order of the threads' own",
         options.seed, options.seed
     );
-    let _swap = match options.disk.as_deref().map(Swap::on).transpose() {
-        Ok(swap) => swap,
-        Err(Fail(why)) => {
-            println!("Bail out! {why}");
-            return ExitCode::FAILURE;
-        }
-    };
     let mut number = 0;
     let mut failed = false;
     for one in &options.runs {
         let of = format!("{}::{}", one.backend.name, one.sizes.name());
-        for (name, result) in run(one, &of) {
+        for (name, result) in run(one, &of, options.disk.as_deref()) {
             number += 1;
             match result {
                 Ok(()) => println!("ok {number} {of}::{name}"),
@@ -66,15 +59,17 @@ fn main() -> ExitCode {
 }
 
 /// One run on one pool: what was seen while it ran, the pool at its end, and memory.
-fn run(run: &Run, of: &str) -> [(&'static str, Check); 3] {
+fn run(run: &Run, of: &str, disk: Option<&str>) -> [(&'static str, Check); 3] {
     let pool = run.backend.pool;
     let result = end::Memory::before(pool).and_then(|memory| {
+        let swap = disk.map(Swap::on).transpose()?;
         let arena = Arena::new()?;
         let seen = crowd::run(run, &arena);
         for (_, name, count) in arena.figures() {
             println!("# {of} {name}: {count}");
         }
         let whole = end::everything_is_back(pool);
+        drop(swap);
         Ok((seen, whole, memory))
     });
     match result {

@@ -45,6 +45,14 @@ impl Sizes {
         }
     }
 
+    /// Pages of 1 GiB to begin with, where there are some. Of those that stay some are split for long.
+    pub fn gigantic(self) -> u64 {
+        match self {
+            Self::Change => 1,
+            Self::Stay => 2,
+        }
+    }
+
     /// The share of the operations, or of the time: a part of the whole.
     fn part(self) -> u32 {
         match self {
@@ -146,7 +154,7 @@ impl Options {
             seed: get("seed").unwrap_or_default(),
             operations: match seconds {
                 Some(_) => u32::MAX,
-                None => of("operations") as u32 / sizes.part(),
+                None => (of("operations") as u32 / sizes.part()).max(1),
             },
             seconds: seconds.map(|seconds| seconds / sizes.part()),
             processes,
@@ -159,7 +167,7 @@ impl Options {
             seed: get("seed").unwrap_or_default(),
             runs: backends
                 .into_iter()
-                .flat_map(|backend| [run(backend, Sizes::Change), run(backend, Sizes::Stay)])
+                .flat_map(|backend| [run(backend, Sizes::Stay), run(backend, Sizes::Change)])
                 .collect(),
             disk,
         }
