@@ -3,19 +3,19 @@
 //! Processes that stall because a file system of their own (FUSE) does not answer: as behind
 //! userfaultfd, they keep a page, perhaps, but nobody who uses the pool.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::fd::AsRawFd;
 
 use guest::child::{fork, in_child};
 use guest::file::{Huge, INFO, PREALLOCATE, PUNCH_HOLE, SET_SIZE};
-use guest::kmod::users;
 use guest::map::{Map, Request};
-use guest::pipe::Pipe;
-use guest::pool::{Resized, OURS};
-use guest::{call, check, debugfs, poll, refused, same, Check, Errno, HUGE};
+use guest::pool::Resized;
+use guest::{call, check, refused, same, Check, Errno, HUGE};
 
 use crate::slow::{End, Slow};
-use crate::stall::{copy, read, use_what_they_keep, write, BYTES, PAGES, POOL};
+use crate::stall::{
+    all_is_over, copy, read, use_what_they_keep, write, Targets, BYTES, PAGES, POOL,
+};
 
 /// What a call does with its memory.
 #[derive(Clone, Copy)]
@@ -119,21 +119,8 @@ pub fn who_waits_for_a_server_that_dies_keeps_nobody() -> Check {
 fn stall_all(end: End) -> Check {
     const PAGE: u64 = HUGE as u64;
     const COPIED: Option<i64> = Some(BYTES as i64);
-    debugfs::mount()?;
     let _pool = Resized::ours(POOL)?;
-    let file = Huge::new(OURS)?;
-    let map = file.map(Request::pages(PAGES))?;
-    (0..PAGES).for_each(|page| map.fill(page, 1));
-    let pipe = Pipe::new()?;
-    pipe.splice(&map, HUGE, BYTES)?;
-    let pipe = pipe.into_ends();
-    let nr = File::open(OURS.file("nr_hugepages"))?;
-    let explain = File::open(OURS.file("explain"))?;
-    let listing = File::open(debugfs::map_file(OURS))?;
-    let knob = OpenOptions::new()
-        .write(true)
-        .open(OURS.file("nr_hugepages"))?;
-
+    let of = Targets::new()?;
     let quiet = |name, act| Call {
         name,
         act,
@@ -144,47 +131,47 @@ fn stall_all(end: End) -> Check {
     let calls = [
         Call {
             word: Some(PAGE),
-            ..quiet("info", Act::Ask(&file, INFO))
+            ..quiet("info", Act::Ask(&of.file, INFO))
         },
         Call {
             content: [PAGES as u64 * PAGE, 0],
-            ..quiet("set the size", Act::Ask(&file, SET_SIZE))
+            ..quiet("set the size", Act::Ask(&of.file, SET_SIZE))
         },
         Call {
             content: [PAGE, PAGE],
-            ..quiet("punch a hole", Act::Ask(&file, PUNCH_HOLE))
+            ..quiet("punch a hole", Act::Ask(&of.file, PUNCH_HOLE))
         },
         Call {
             content: [2 * PAGE, PAGE],
-            ..quiet("preallocate", Act::Ask(&file, PREALLOCATE))
+            ..quiet("preallocate", Act::Ask(&of.file, PREALLOCATE))
         },
         Call {
             returns: Some(3),
             word: Some(text(b"10\n")),
-            ..quiet("nr_hugepages", Act::Read(&nr))
+            ..quiet("nr_hugepages", Act::Read(&of.nr))
         },
         Call {
             returns: None,
-            ..quiet("explain", Act::Read(&explain))
+            ..quiet("explain", Act::Read(&of.explain))
         },
         Call {
             returns: None,
-            ..quiet("the map", Act::Read(&listing))
+            ..quiet("the map", Act::Read(&of.listing))
         },
         Call {
             content: [text(b"12\n"), 0],
             returns: COPIED,
-            ..quiet("a write of nr_hugepages", Act::Write(&knob))
+            ..quiet("a write of nr_hugepages", Act::Write(&of.knob))
         },
         Call {
             returns: COPIED,
             word: Some(1),
-            ..quiet("process_vm_readv", Act::Copy(map.base()))
+            ..quiet("process_vm_readv", Act::Copy(of.map.base()))
         },
         Call {
             returns: COPIED,
             word: Some(1),
-            ..quiet("a pipe with a page", Act::Read(&pipe.0))
+            ..quiet("a pipe with a page", Act::Read(&of.pipe.0))
         },
     ];
     let mut slow = file_for(&calls)?;
@@ -192,20 +179,22 @@ fn stall_all(end: End) -> Check {
     for (page, call) in calls.iter().enumerate() {
         call.stall(&mut slow, &memory, page * BYTES, end)?;
     }
-    in_child(|| use_what_they_keep(&file, &map))?;
-    same!(sizes(&file)?, (2, 2), "pages of the file, and those it has");
+    in_child(|| use_what_they_keep(&of.file, &of.map))?;
+    same!(
+        sizes(&of.file)?,
+        (2, 2),
+        "pages of the file, and those it has"
+    );
     slow.end(end)?;
 
     let (pages, count) = match end {
         End::Answers => (PAGES as u64, 12),
         End::Dies => (2, POOL),
     };
-    same!(sizes(&file)?, (pages, 2), "the same when all came back");
-    drop((map, file, pipe, nr, explain, listing, knob, memory));
+    same!(sizes(&of.file)?, (pages, 2), "the same when all came back");
+    drop((of, memory));
     slow.unmount()?;
-    OURS.settles_at_free(count)?;
-    same!((OURS.nr()?, OURS.pinned()?), (count, 0), "nr, pinned");
-    poll::until("users of the module", users, |count| *count == 0).map(drop)
+    all_is_over(count)
 }
 
 /// How many pages a file is long, and how many it has.

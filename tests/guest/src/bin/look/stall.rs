@@ -20,10 +20,44 @@ use crate::uffd::{use_all, Uffd, MISSING};
 pub const POOL: u64 = 10;
 /// Pages of the file.
 pub const PAGES: usize = 4;
-/// The first pages of the file, which are kept: one by process_vm_readv, one by a pipe.
+/// The first pages of the file, which are kept.
 const KEPT: u64 = 2;
 /// What the calls ask for. The first byte is what does not come.
 pub const BYTES: usize = 4096;
+
+/// What the calls are about. Two pages of the file are kept: one by process_vm_readv, one by the pipe.
+pub struct Targets {
+    pub file: Huge,
+    pub map: Map,
+    pub pipe: (File, File),
+    pub nr: File,
+    pub explain: File,
+    /// The map in debugfs.
+    pub listing: File,
+    /// nr_hugepages, to be written to.
+    pub knob: File,
+}
+
+impl Targets {
+    pub fn new() -> Check<Self> {
+        debugfs::mount()?;
+        let file = Huge::new(OURS)?;
+        let map = file.map(Request::pages(PAGES))?;
+        (0..PAGES).for_each(|page| map.fill(page, 1));
+        let pipe = Pipe::new()?;
+        pipe.splice(&map, HUGE, BYTES)?;
+        let nr = OURS.file("nr_hugepages");
+        Ok(Self {
+            file,
+            map,
+            pipe: pipe.into_ends(),
+            nr: File::open(&nr)?,
+            explain: File::open(OURS.file("explain"))?,
+            listing: File::open(debugfs::map_file(OURS))?,
+            knob: OpenOptions::new().write(true).open(&nr)?,
+        })
+    }
+}
 
 /// A process that waits in a call until it is killed.
 struct Stalled {
@@ -88,41 +122,30 @@ pub fn copy(from: *mut u8, buffer: *mut u8) -> Result<i64, Errno> {
 }
 
 pub fn who_stalls_elsewhere_keeps_nobody() -> Check {
-    debugfs::mount()?;
     let _pool = Resized::ours(POOL)?;
-    let file = Huge::new(OURS)?;
-    let map = file.map(Request::pages(PAGES))?;
-    (0..PAGES).for_each(|page| map.fill(page, 1));
-    let pipe = Pipe::new()?;
-    pipe.splice(&map, HUGE, BYTES)?;
-    let pipe = pipe.into_ends();
-
-    let open = |path: String| File::open(path);
-    let (nr, explain) = (
-        open(OURS.file("nr_hugepages"))?,
-        open(OURS.file("explain"))?,
-    );
-    let listing = open(debugfs::map_file(OURS))?;
-    let knob = OpenOptions::new()
-        .write(true)
-        .open(OURS.file("nr_hugepages"))?;
+    let of = Targets::new()?;
     let stalled = [
-        stall("nr_hugepages", |to| read(&nr, to))?,
-        stall("explain", |to| read(&explain, to))?,
-        stall("the map", |to| read(&listing, to))?,
-        stall("a write of nr_hugepages", |from| write(&knob, from))?,
-        stall("process_vm_readv", |to| copy(map.base(), to))?,
-        stall("a pipe with a page", |to| read(&pipe.0, to))?,
+        stall("nr_hugepages", |to| read(&of.nr, to))?,
+        stall("explain", |to| read(&of.explain, to))?,
+        stall("the map", |to| read(&of.listing, to))?,
+        stall("a write of nr_hugepages", |from| write(&of.knob, from))?,
+        stall("process_vm_readv", |to| copy(of.map.base(), to))?,
+        stall("a pipe with a page", |to| read(&of.pipe.0, to))?,
     ];
-    in_child(|| use_what_they_keep(&file, &map))?;
+    in_child(|| use_what_they_keep(&of.file, &of.map))?;
     for one in stalled {
         still_waits(one.name, &one.child)?;
         one.child.kill()?;
     }
 
-    drop((map, file, pipe, nr, explain, listing, knob));
-    OURS.settles_at_free(POOL)?;
-    same!((OURS.nr()?, OURS.pinned()?), (POOL, 0), "nr, pinned");
+    drop(of);
+    all_is_over(POOL)
+}
+
+/// Fails unless so many pages are left, all free, and nobody uses the module.
+pub fn all_is_over(count: u64) -> Check {
+    OURS.settles_at_free(count)?;
+    same!((OURS.nr()?, OURS.pinned()?), (count, 0), "nr, pinned");
     // The map's file is closed with the process that stalled in reading it, too.
     poll::until("users of the module", users, |count| *count == 0).map(drop)
 }
