@@ -63,12 +63,7 @@ pub fn all_is_back(before: u64, now: u64) -> Check {
 
 /// A line of /proc/meminfo, in KiB.
 pub fn meminfo(name: &str) -> Check<u64> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        .ok_or_else(|| Fail(format!("no {name} in /proc/meminfo")))?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
+    named("/proc/meminfo", name)
 }
 
 /// The same in units of a huge page.
@@ -78,12 +73,20 @@ pub fn huge_pages(name: &str) -> Check<usize> {
 
 /// A line of /proc/vmstat: how often something happened since the boot.
 pub fn vmstat(name: &str) -> Check<u64> {
-    let text = fs::read_to_string("/proc/vmstat")?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
-        .ok_or_else(|| Fail(format!("no {name} in /proc/vmstat")))?;
-    Ok(line.parse()?)
+    named("/proc/vmstat", name)
+}
+
+/// The number after a name in a file that has one of each in a line.
+fn named(path: &str, name: &str) -> Check<u64> {
+    let text = fs::read_to_string(path)?;
+    let number = text.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let is_it = words.next()?.trim_end_matches(':') == name;
+        words.next().filter(|_| is_it)
+    });
+    Ok(number
+        .ok_or_else(|| Fail(format!("no {name} in {path}")))?
+        .parse()?)
 }
 
 /// The number of the page frame at an address of this process, which must be mapped.

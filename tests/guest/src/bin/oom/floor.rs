@@ -11,7 +11,7 @@ use guest::policy::Policy;
 use guest::pool::{memory_nodes, write_once, Resized, HUGETLB, OURS};
 use guest::{check, refused, same, Check};
 
-use crate::hog::{takes_base_pages_until, takes_from, takes_on_after, takes_until, End};
+use crate::hog::{takes_from, takes_on_after, takes_until, End};
 use crate::scarcity::{after_taking_all, path, scarce, Floor};
 
 /// Pages of the module's pool.
@@ -91,18 +91,19 @@ pub fn nothing_goes_unless_allowed() -> Check {
 /// No file says how much memory can be had before the pool is asked (what CPUs keep on lists of their
 /// own is not available, it says there), so the process goes on until half of the pool went.
 pub fn who_needs_memory_lives_on() -> Check {
-    lives_on(takes_until)
+    lives_on(libc::MADV_HUGEPAGE)
 }
 
+/// A page of 2 MiB that a CPU keeps aside is of no use then.
 pub fn who_needs_base_pages_lives_on() -> Check {
-    lives_on(takes_base_pages_until)
+    lives_on(libc::MADV_NOHUGEPAGE)
 }
 
-fn lives_on(takes: fn(usize, &mut dyn FnMut() -> Check<bool>) -> Check<End>) -> Check {
+fn lives_on(advice: libc::c_int) -> Check {
     let _pools = (Resized::ours(PAGES)?, scarce()?);
     let _floor = Floor::of(OURS, PART as u64)?;
     let mut before = PAGES;
-    let mut half_went = || -> Check<bool> {
+    let half_went = || -> Check<bool> {
         let left = OURS.nr()?;
         let went = before - left;
         before = left;
@@ -111,7 +112,7 @@ fn lives_on(takes: fn(usize, &mut dyn FnMut() -> Check<bool>) -> Check<End>) -> 
         Ok(left <= PAGES / 2)
     };
     same!(
-        takes(huge_pages("MemTotal")?, &mut half_went)?,
+        takes_until(huge_pages("MemTotal")?, advice, half_went)?,
         End::GotAll,
         "who takes what half of the pool had"
     );

@@ -47,7 +47,9 @@ pub fn smaller_pages_go_first() -> Check {
     let (_pools, pages) = pools()?;
     let _floors = [Floor::of(OURS, 0)?, Floor::of(OURS_1G, 0)?];
     same!(
-        takes_until(huge_pages("MemTotal")?, &mut || Ok(OURS_1G.nr()? < pages))?,
+        takes_until(huge_pages("MemTotal")?, libc::MADV_HUGEPAGE, || Ok(OURS_1G
+            .nr()?
+            < pages))?,
         End::GotAll,
         "who takes until a page of 1 GiB goes"
     );
@@ -59,7 +61,9 @@ pub fn one_page_is_enough() -> Check {
     let (_pools, pages) = pools()?;
     let _floor = Floor::of(OURS_1G, 0)?;
     same!(
-        takes_until(huge_pages("MemTotal")?, &mut || Ok(OURS_1G.nr()? < pages))?,
+        takes_until(huge_pages("MemTotal")?, libc::MADV_HUGEPAGE, || Ok(OURS_1G
+            .nr()?
+            < pages))?,
         End::GotAll,
         "who takes a little of a page"
     );

@@ -30,16 +30,14 @@ pub fn takes_from(pages: usize, policy: &Policy) -> Check<End> {
     end(hog, pages)
 }
 
-/// The same without one, but it has all it wanted once `enough` says so, asked after each huge page.
-pub fn takes_until(pages: usize, enough: &mut dyn FnMut() -> Check<bool>) -> Check<End> {
-    let hog = start(pages, &Policy::none(), libc::MADV_HUGEPAGE, |_| enough())?;
-    end(hog, pages)
-}
-
-/// The same in base pages: one of 2 MiB that a CPU keeps aside is of no use then.
-pub fn takes_base_pages_until(pages: usize, enough: &mut dyn FnMut() -> Check<bool>) -> Check<End> {
-    let hog = start(pages, &Policy::none(), libc::MADV_NOHUGEPAGE, |_| enough())?;
-    end(hog, pages)
+/// The same without one but with `advice` for the memory; and it has all it wanted once `enough` says so,
+/// asked after each huge page.
+pub fn takes_until(
+    pages: usize,
+    advice: libc::c_int,
+    mut enough: impl FnMut() -> Check<bool>,
+) -> Check<End> {
+    end(start(pages, &Policy::none(), advice, |_| enough())?, pages)
 }
 
 /// The same, but then it waits until `meanwhile` is over, and goes on.

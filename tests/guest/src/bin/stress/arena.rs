@@ -206,6 +206,11 @@ pub fn reap(pid: libc::pid_t) -> Check<i32> {
     Ok(status)
 }
 
+/// Whether a wait status says that somebody killed the process.
+pub fn was_killed(status: i32) -> bool {
+    libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL
+}
+
 /// The word of an owner's page.
 pub fn word(owner: u16, page: usize, spot: usize, sequence: u32) -> u64 {
     Stamp {

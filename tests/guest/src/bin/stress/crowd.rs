@@ -10,7 +10,7 @@ use guest::file::Huge;
 use guest::pool::Resized;
 use guest::{call, check, fail, Check, Errno, Fail};
 
-use crate::arena::{Arena, Figure};
+use crate::arena::{was_killed, Arena, Figure};
 use crate::convert;
 use crate::fixed;
 use crate::hog;
@@ -43,12 +43,7 @@ pub fn run(run: &Run, arena: &Arena) -> Check {
     if run.gigantic && run.sizes == Sizes::Change {
         supervisors.push(supervisor(arena, || convert::run(arena))?);
     }
-    let orphan = |pid, status| {
-        if supervisors.contains(&pid) && libc::WIFSIGNALED(status) {
-            arena.fail(&format!("a supervisor ended with wait status {status:#x}"));
-        }
-        orphan(arena, status);
-    };
+    let orphan = |pid, status| orphan(arena, status, !supervisors.contains(&pid));
     let mut workers = Vec::new();
     for number in 0..run.processes {
         workers.push(Some(worker(run, arena, &file, number)?));
@@ -64,7 +59,7 @@ pub fn run(run: &Run, arena: &Arena) -> Check {
             continue;
         };
         workers[number] = None;
-        let killed = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
+        let killed = was_killed(status);
         let again = libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == AGAIN;
         if killed {
             arena.count(Figure::Kills);
@@ -114,9 +109,9 @@ fn enough(run: &Run, arena: &Arena) -> Check {
     Ok(())
 }
 
-/// A process that nobody waits for must have ended well, or been killed.
-fn orphan(arena: &Arena, status: i32) {
-    let killed = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
+/// A process that nobody waits for must have ended well, or been killed where it may be.
+fn orphan(arena: &Arena, status: i32, may_be_killed: bool) {
+    let killed = may_be_killed && was_killed(status);
     if status != 0 && !killed {
         arena.fail(&format!("a process ended with wait status {status:#x}"));
     }

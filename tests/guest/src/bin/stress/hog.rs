@@ -11,7 +11,7 @@ use guest::map::{Map, Request};
 use guest::memory::{huge_pages, vmstat, BASE_PAGE};
 use guest::{call, check, same, Check, Errno, HUGE};
 
-use crate::arena::{reap, Arena, Figure};
+use crate::arena::{reap, was_killed, Arena, Figure};
 use crate::options::{Backend, Run};
 
 /// Bytes that a group may have in memory, and on the disk beside.
@@ -94,7 +94,7 @@ fn reclaimed() -> Check<[u64; 2]> {
 
 /// Counts how one of them ended.
 fn judge(want: Want, status: i32, arena: &Arena) -> Check {
-    let killed = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
+    let killed = was_killed(status);
     check!(
         status == 0 || killed,
         "one that takes memory: wait status {status:#x}"
