@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Everything that looks at mappings, or reaches into them, from outside: /proc, core dumps, ptrace,
-//! futexes, userfaultfd; on shared and on private mappings, beside hugetlb. With `look fuse`: a file
-//! system of the caller's own, which the kernel must have been built with.
+//! futexes, userfaultfd, a file system of the caller's own (FUSE); on shared and on private mappings,
+//! beside hugetlb.
 
 mod core;
 mod direct;
@@ -18,26 +18,6 @@ mod uffd;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        None => look(),
-        Some("fuse") => fuse(),
-        Some(other) => {
-            eprintln!("look: {other}: unknown argument: run it with none, or with `fuse`");
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn fuse() -> ExitCode {
-    guest::ktap::run(&guest::tests![
-        fuse::who_waits_for_an_answer_keeps_nobody,
-        fuse::who_waits_for_a_server_that_dies_keeps_nobody,
-        direct::a_read_that_waits_for_an_answer,
-        direct::a_read_that_waits_for_a_server_that_dies,
-    ])
-}
-
-fn look() -> ExitCode {
     guest::ktap::run(&guest::tests![
         smaps::of_each_mapping,
         smaps::private_mappings_count_as_committed,
@@ -68,5 +48,9 @@ fn look() -> ExitCode {
         uffd::registration_is_refused,
         uffd::an_argument_that_does_not_come_stalls_nobody,
         stall::who_stalls_elsewhere_keeps_nobody,
+        fuse::who_waits_for_an_answer_keeps_nobody,
+        fuse::who_waits_for_a_server_that_dies_keeps_nobody,
+        direct::a_read_that_waits_for_an_answer,
+        direct::a_read_that_waits_for_a_server_that_dies,
     ])
 }
