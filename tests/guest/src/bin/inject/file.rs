@@ -190,6 +190,13 @@ pub fn shrink() -> Check {
     changed(|file| file.set_size(bytes(LEFT)), seen).map(drop)
 }
 
+/// Further than its pages and its mappings reach.
+pub fn grow() -> Check {
+    let _pool = Resized::ours(POOL)?;
+    let mapped = Mapped::new()?;
+    none(|| mapped.file.set_size(bytes(2 * PAGES)))
+}
+
 pub fn info() -> Check {
     let _pool = Resized::ours(POOL)?;
     let mapped = Mapped::new()?;

@@ -64,7 +64,23 @@ pub fn touch_without_room() -> Check {
 }
 
 pub fn resize() -> Check {
-    written(OURS_1G, 1)
+    written(OURS_1G, None, 1)
+}
+
+pub fn resize_a_node() -> Check {
+    let pools = one_page(OURS_1G)?;
+    let node = node_of(OURS_1G)?;
+    drop(pools);
+    written(OURS_1G, node, 1)
+}
+
+pub fn preallocate() -> Check {
+    let _pools = one_page(OURS_1G)?;
+    each(
+        &[libc::ENOMEM, libc::ENOSPC],
+        || Ok(Huge::new(OURS_1G)?),
+        |file| file.preallocate(0, GIGANTIC as u64),
+    )
 }
 
 /// One page of 1 GiB, as a whole or in pieces; the other pool empty.

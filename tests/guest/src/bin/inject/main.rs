@@ -43,6 +43,8 @@ fn main() -> ExitCode {
     match args().nth(1).as_deref() {
         Some("gigantic") => guest::ktap::run(&guest::tests![
             gigantic::resize,
+            gigantic::resize_a_node,
+            gigantic::preallocate,
             gigantic::touch,
             gigantic::demote,
             gigantic::promote,
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
             call::preallocate,
             file::punch,
             file::shrink,
+            file::grow,
             file::info,
             fork::pinned,
             operator::resize,
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
             operator::resize_by_policy,
             operator::overcommit,
             operator::explain,
+            operator::can_grow,
             helper::one_fails,
             helper::some_fail,
             helper::all_fail,

@@ -71,38 +71,38 @@ impl Write {
     }
 }
 
-/// Grows an empty pool.
-pub fn written(pool: Pool, count: u64) -> Check {
+/// Grows an empty pool, on all nodes or on one.
+pub fn written(pool: Pool, node: Option<usize>, count: u64) -> Check {
     let write = Write::of("nr_hugepages", count);
-    Write { pool, ..write }.each(0, || Ok(()))
+    Write {
+        pool,
+        node,
+        ..write
+    }
+    .each(0, || Ok(()))
 }
 
 pub fn resize() -> Check {
-    written(OURS, 3)
+    written(OURS, None, 3)
 }
 
 /// Other CPUs help with so many.
 pub fn resize_much() -> Check {
-    written(OURS, 40)
+    written(OURS, None, 40)
 }
 
 pub fn shrink() -> Check {
     Write::of("nr_hugepages", 1).each(4, || Ok(()))
 }
 
-/// A write to the first node's file.
-fn on_a_node(count: u64) -> Check<Write> {
-    let node = Some(memory_nodes()?[0]);
-    let write = Write::of("nr_hugepages", count);
-    Ok(Write { node, ..write })
-}
-
 pub fn resize_a_node() -> Check {
-    on_a_node(3)?.each(0, || Ok(()))
+    written(OURS, Some(memory_nodes()?[0]), 3)
 }
 
 pub fn shrink_a_node() -> Check {
-    on_a_node(1)?.each(4, || Ok(()))
+    let node = Some(memory_nodes()?[0]);
+    let write = Write::of("nr_hugepages", 1);
+    Write { node, ..write }.each(4, || Ok(()))
 }
 
 /// Of a policy that allows one node only, where without it all would have a part.
@@ -126,11 +126,21 @@ pub fn overcommit() -> Check {
     Write::of("nr_overcommit_hugepages", 3).each(0, || Ok(()))
 }
 
-pub fn explain() -> Check {
+/// Reads one of the pool's files.
+fn read(name: &str, refusals: &[i32]) -> Check {
     let _pool = Resized::ours(0)?;
     each(
-        NO_MEMORY,
+        refusals,
         || Ok(()),
-        |()| fs::read(OURS.file("explain")).map_err(Errno::from),
+        |()| fs::read(OURS.file(name)).map_err(Errno::from),
     )
+}
+
+pub fn explain() -> Check {
+    read("explain", NO_MEMORY)
+}
+
+/// EIO, says docs/abi, where the kernel has its buffers, and this has no table of nodes.
+pub fn can_grow() -> Check {
+    read("can_grow", &[libc::ENOMEM, libc::EIO])
 }
