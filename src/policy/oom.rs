@@ -51,7 +51,7 @@ impl GiveUp {
         // Of a node with surplus, a surplus page: then none has more of them than pages. Where one had
         // that before, the pages of others that make up for it stay.
         match pool.remove_free_surplus(nodes) {
-            None if pool.total().persistent().is_zero() => None,
+            None if pool.staying().is_zero() => None,
             None => pool.remove_free(nodes),
             node => node,
         }

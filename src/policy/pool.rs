@@ -11,9 +11,10 @@
 //! # Invariants
 //!
 //! Whenever the lock is free: for each node `free ≤ nr`; the totals are the sums over the nodes; and
-//! of these `resv ≤ free ≤ nr`, `surplus ≤ nr` (a promise that a broken page was meant for exceeds
-//! `free`: see [`Pool::lose`], [`Pool::promise_held`]). [`Pool::check`] says whether they hold. (One node
-//! can have more surplus than pages, as with hugetlb: see [`Pool::remove_free`].)
+//! of these `resv ≤ free ≤ nr`, and `surplus ≤ nr` also without the pages that are changing their size
+//! (a promise that a broken page was meant for exceeds `free`: see [`Pool::lose`],
+//! [`Pool::promise_held`]). [`Pool::check`] says whether they hold. (One node can have more surplus than
+//! pages, as with hugetlb: see [`Pool::remove_free`].)
 
 use core::ops::DerefMut;
 
@@ -67,6 +68,8 @@ pub struct Pool<N> {
     overcommit: PageCount,
     /// Pages that broke while they were free, or that were promised again before they were.
     lost: PageCount,
+    /// Persistent pages that are changing their size: in `nr`, not in `free`.
+    apart: PageCount,
     nodes: N,
     /// Where the next page is taken from the page allocator (`next_nid_to_alloc`).
     pub(super) to_alloc: Rotation,
@@ -83,6 +86,7 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
             resv: PageCount::ZERO,
             overcommit: PageCount::ZERO,
             lost: PageCount::ZERO,
+            apart: PageCount::ZERO,
             nodes,
             to_alloc: Rotation::starting_at(first),
             to_free: Rotation::starting_at(first),
@@ -117,6 +121,11 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
     /// The free pages that nobody was promised.
     pub fn available(&self) -> PageCount {
         self.total.free.minus(self.resv)
+    }
+
+    /// The persistent pages that are not changing their size.
+    pub(super) fn staying(&self) -> PageCount {
+        self.total.persistent().minus(self.apart)
     }
 
     /// Whether another surplus page may be made.
@@ -213,14 +222,29 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
     }
 
     /// A free page of `node` is broken, and nobody's from now on; with it goes a surplus page if the
-    /// node has any (`dissolve_free_hugetlb_folio`). What was promised stays promised, which may be
+    /// node has any (`dissolve_free_hugetlb_folio`), or if it was the last that the surplus of another
+    /// node counted on (where hugetlb's persistent pages fall below 0). What was promised stays promised, which may be
     /// one page more than there is now: who comes last gets none.
     pub fn lose(&mut self, node: NodeId) {
-        let surplus = self.on(node).surplus.min(PageCount::ONE);
+        let has_surplus = |on: &Counts| !on.surplus.is_zero();
+        let counted_on = if has_surplus(&self.on(node)) {
+            Some(node)
+        } else if self.staying().is_zero() {
+            self.nodes
+                .iter()
+                .position(has_surplus)
+                .and_then(NodeId::new)
+        } else {
+            None
+        };
+        if let Some(node) = counted_on {
+            self.update(node, |counts| {
+                counts.surplus = counts.surplus.minus(PageCount::ONE);
+            });
+        }
         self.update(node, |counts| {
             counts.nr = counts.nr.minus(PageCount::ONE);
             counts.free = counts.free.minus(PageCount::ONE);
-            counts.surplus = counts.surplus.minus(surplus);
         });
         self.lost = self.lost.plus(PageCount::ONE);
     }
@@ -284,22 +308,25 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
     /// that surplus stays what it is.
     pub fn spare(&self, node: Option<NodeId>) -> PageCount {
         let free = node.map_or(self.total, |node| self.on(node)).free;
-        free.minus(self.resv).min(self.total.persistent())
+        free.minus(self.resv).min(self.staying())
     }
 
     /// Sets `count` free pages of `node` apart: still in the pool, but nobody can take them.
     pub(super) fn set_apart(&mut self, node: NodeId, count: PageCount) {
         self.update(node, |counts| counts.free = counts.free.minus(count));
+        self.apart = self.apart.plus(count);
     }
 
     /// They are free again, as they were.
     pub(super) fn put_back(&mut self, node: NodeId, count: PageCount) {
         self.update(node, |counts| counts.free = counts.free.plus(count));
+        self.apart = self.apart.minus(count);
     }
 
     /// They have left the pool: the same memory joins another one.
     pub(super) fn leave(&mut self, node: NodeId, count: PageCount) {
         self.update(node, |counts| counts.nr = counts.nr.minus(count));
+        self.apart = self.apart.minus(count);
     }
 
     /// `count` pages join as free persistent ones: the same memory has left another pool.
@@ -321,7 +348,9 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
             sum.free = sum.free.plus(counts.free);
             sum.surplus = sum.surplus.plus(counts.surplus);
         }
-        sum == self.total && sum.surplus <= sum.nr && self.resv <= sum.free.plus(self.lost)
+        sum == self.total
+            && sum.surplus.plus(self.apart) <= sum.nr
+            && self.resv <= sum.free.plus(self.lost)
     }
 
     /// Changes a node's counts and the totals alike.

@@ -6,9 +6,11 @@ use std::fmt::Debug;
 use std::ops::DerefMut;
 
 use rust_hugetlb::policy::count::PageCount;
+use rust_hugetlb::policy::demote::{self, Demote};
 use rust_hugetlb::policy::node::NodeId;
 use rust_hugetlb::policy::oom::GiveUp;
 use rust_hugetlb::policy::pool::{Claim, Counts, Pool};
+use rust_hugetlb::policy::promote::{self, Promote};
 use rust_hugetlb::policy::reserve::{Reserve, Step};
 use rust_hugetlb::policy::size::HugeSize;
 
@@ -98,6 +100,36 @@ fn no_surplus_stays_without_a_page() {
         let seen = given_up(HugeSize::Size2M, 0, 2, &mut pool);
         assert_eq!(seen, given, "of {rows:?}");
     }
+}
+
+/// What is changing its size leaves as persistent pages, which the surplus may not count on.
+#[test]
+fn pages_that_are_set_apart_are_not_those_that_stay() {
+    const PIECES: usize = 4;
+    let pieces = PageCount::new(PIECES);
+    let empty = || pool(&[[0, 0, 0], [0, 0, 0]], 0);
+
+    let (mut large, mut small) = (
+        forged::pool([2, 2, 1], &[[1, 1, 0], [1, 1, 1]], id(0)),
+        empty(),
+    );
+    let mut demote = Demote::of_node(PageCount::ONE, pieces, id(1));
+    assert_eq!(demote.next(&mut large), demote::Step::Split { node: id(1) });
+    assert_eq!(given_up(HugeSize::Size1G, 0, 2, &mut large), []);
+    demote.split(id(1), &mut large, &mut small);
+    assert!(large.check() && small.check(), "{large:?} {small:?}");
+
+    let rows = [[1, 1, 0], [PIECES, PIECES, 1]];
+    let (mut large, mut small) = (
+        empty(),
+        forged::pool([PIECES + 1, PIECES + 1, 1], &rows, id(0)),
+    );
+    let mut promote = Promote::to_node(PageCount::ONE, pieces, id(1));
+    let merge = promote.next(&mut small, |_| PageCount::ONE);
+    assert_eq!(merge, promote::Step::Merge { node: id(1) });
+    assert_eq!(given_up(HugeSize::Size2M, 0, 2, &mut small), []);
+    promote.merged(id(1), &mut large, &mut small);
+    assert!(large.check() && small.check(), "{large:?} {small:?}");
 }
 
 /// Each pool of two nodes with up to two pages of each kind, each number of promises, each floor.

@@ -309,6 +309,10 @@ fn a_broken_page_goes_and_a_surplus_one_of_its_node_with_it() {
         ([[2, 1, 2], [1, 1, 0]], 0, [[1, 0, 1], [1, 1, 0]]),
         ([[2, 1, 2], [1, 1, 0]], 1, [[2, 1, 2], [0, 0, 0]]),
         ([[0, 0, 1], [3, 2, 0]], 1, [[0, 0, 1], [2, 1, 0]]),
+        // What another node's surplus counted on: a surplus one of that node.
+        ([[0, 0, 1], [1, 1, 0]], 1, [[0, 0, 0], [0, 0, 0]]),
+        ([[1, 1, 2], [2, 2, 1]], 1, [[1, 1, 2], [1, 1, 0]]),
+        ([[0, 0, 2], [2, 2, 0]], 1, [[0, 0, 1], [1, 1, 0]]),
     ];
     for ([first, second], node, want) in table {
         let mut pool = promised(first, second, 0);
