@@ -83,6 +83,8 @@ mod resizing;
 mod retiring;
 #[path = "src/scrubber.rs"]
 mod scrubber;
+#[path = "src/surplus.rs"]
+mod surplus;
 #[path = "src/task.rs"]
 mod task;
 #[path = "src/touches.rs"]

@@ -20,12 +20,13 @@ use crate::{
         range::FileRange,
         regions::{NeedRoom, Regions},
     },
+    surplus::Spares,
 };
 
 /// The charged pages of one file.
 ///
-/// The lock is held while a reservation is made, which may allocate: two reservations of one file,
-/// or a reservation and a fault, never see each other half done.
+/// The lock is held while a reservation is made, which may allocate pages that are not contiguous: two
+/// reservations of one file, or a reservation and a fault, never see each other half done.
 pub(crate) struct Charge(Pin<KBox<Mutex<Regions<KVVec<FileRange>>>>>);
 
 impl Charge {
@@ -44,11 +45,30 @@ impl Charge {
         hstate: &Hstate,
         placement: &Placement,
     ) -> Result {
+        let mut spares = Spares::new();
+        loop {
+            let result = self.try_reserve(range, hstate, placement, &mut spares);
+            if result.is_ok() || !spares.make(hstate.pool(), placement) {
+                return result;
+            }
+        }
+    }
+
+    fn try_reserve(
+        &self,
+        range: FileRange,
+        hstate: &Hstate,
+        placement: &Placement,
+        spares: &mut Spares,
+    ) -> Result {
         let mut regions = self.0.lock();
         // Room first: nothing may fail once the pages are reserved.
         make_room(&mut regions)?;
         let missing = regions.missing(range);
-        hstate.pool().reserve(missing, placement).map_err(errno)?;
+        hstate
+            .pool()
+            .reserve(missing, placement, spares)
+            .map_err(errno)?;
         if let Err(NeedRoom(_)) = regions.add(range) {
             hstate.pool().unreserve(missing);
             return Err(ENOMEM);

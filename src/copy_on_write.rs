@@ -27,6 +27,7 @@ use crate::{
     },
     private::Private,
     retiring::Retiring,
+    surplus::Spares,
     task,
 };
 
@@ -42,7 +43,9 @@ impl HugeFile {
         self.relatives.add(&private)?;
         if let Some(range) = promised {
             let placement = task::current(None).place_reservation();
-            if let Err(refusal) = self.hstate.pool().reserve(range.count(), &placement) {
+            let mut spares = Spares::new();
+            let pool = self.hstate.pool();
+            if let Err(refusal) = pool.reserve(range.count(), &placement, &mut spares) {
                 self.relatives.remove(&private);
                 return Err(errno(refusal));
             }
@@ -72,7 +75,7 @@ impl HugeFile {
             }
             Action::Fresh => {
                 let claim = private.claim(index);
-                let page = self.take_page(mapping, index, claim)?;
+                let page = self.take_page(mapping, index, claim, &mut Spares::new())?;
                 self.hstate.count_touch(&page);
                 let page = page.into_private(&self.host, self.base_index(index));
                 self.give(private, &mut lock, page, claim)?;
@@ -210,7 +213,7 @@ impl HugeFile {
         mapping: Mapping<'_>,
         claim: Claim,
     ) -> Option<PrivatePage> {
-        let page = self.take_page(mapping, index, claim)?;
+        let page = self.take_page(mapping, index, claim, &mut Spares::new())?;
         match page.into_copy(source, &self.host, self.base_index(index)) {
             Ok(copy) => Some(copy),
             Err(page) => {
@@ -271,19 +274,20 @@ impl HugeFile {
     /// Takes the page that `private` shares from those it shares it with. Sleeps.
     fn rob_others(&self, private: &Private, lock: &mut FaultLock<'_>) {
         self.unmap_everywhere(lock);
-        let index = lock.index();
-        self.relatives.take_pages(
-            lock,
-            |other, lock| {
-                let (mine, theirs) = (private.pages.get(lock), other.pages.get(lock));
-                !core::ptr::eq(private, other)
-                    && matches!((mine, theirs), (Some(mine), Some(theirs)) if mine.is_same(&theirs))
-            },
-            |other, page| {
-                other.rob(self.vma_at(other, index));
+        let shares = |other: &Private, lock: &FaultLock<'_>| {
+            let (mine, theirs) = (private.pages.get(lock), other.pages.get(lock));
+            !core::ptr::eq(private, other)
+                && matches!((mine, theirs), (Some(mine), Some(theirs)) if mine.is_same(&theirs))
+        };
+        let vmas = self.vmas_of(|other| shares(other, lock), lock.index());
+        self.relatives
+            .take_pages(lock, shares, |other, page| {
+                let serial = other.serial();
+                let known = vmas.binary_search_by_key(&serial, |(serial, _)| *serial);
+                let vma = known.ok().and_then(|at| vmas.get(at));
+                other.rob(vma.map_or(FileRange::from(0), |(_, vma)| *vma));
                 self.hstate.retire_private(page);
-            },
-        );
+            });
         pr_warn_once!(
             "no page for a copy on write: taken from forked processes, which get SIGBUS if they \
              touch it; a larger pool or nr_overcommit_hugepages avoids that (said once)\n"
@@ -304,16 +308,33 @@ impl HugeFile {
         });
     }
 
-    /// The VMA that has `index` in `private`. All, if that is not linked: of a child that is being
-    /// forked.
-    fn vma_at(&self, private: &Private, index: usize) -> FileRange {
-        let mut found = FileRange::from(0);
-        self.each_linked(FileRange::only(index), |linked, vma| {
-            if core::ptr::eq(linked, private) {
-                found = vma;
+    /// The serials, in order, of the private mappings of which `which` is true, and their VMAs that have
+    /// `index`: all, if that is not linked, being a child's that is being forked. Looked for once, as
+    /// there can be many of both. None at all without memory. Sleeps.
+    fn vmas_of(
+        &self,
+        which: impl Fn(&Private) -> bool,
+        index: usize,
+    ) -> KVVec<(usize, FileRange)> {
+        let mut count = 0;
+        self.relatives
+            .each(|other| count += usize::from(which(other)));
+        let Ok(mut vmas) = KVVec::with_capacity(count, GFP_KERNEL) else {
+            return KVVec::new();
+        };
+        self.relatives.each(|other| {
+            if which(other) {
+                let _ = vmas.push_within_capacity((other.serial(), FileRange::from(0)));
             }
         });
-        found
+        self.each_linked(FileRange::only(index), |linked, vma| {
+            let serial = linked.serial();
+            let known = vmas.binary_search_by_key(&serial, |(serial, _)| *serial);
+            if let Some((_, known)) = known.ok().and_then(|at| vmas.get_mut(at)) {
+                *known = vma;
+            }
+        });
+        vmas
     }
 
     /// Makes sure that what `private` has had mapped at the locked index is not mapped any more.

@@ -22,6 +22,7 @@ use crate::{
         range::{pages_of_size, ByteRange, FileRange},
     },
     private::Private,
+    surplus::Spares,
     task,
 };
 
@@ -99,15 +100,25 @@ impl HugeFile {
         let _shape = self.shape.lock();
         self.check_growth(range.end)?;
         let task = task::current(None);
+        let mut spares = Spares::new();
         for index in range.first..range.end {
-            if kernel::current!().signal_pending() {
-                return Err(EINTR);
-            }
-            let mut lock = self.pages.lock(index);
-            if self.pages.get(&lock).is_none() {
-                self.add_page(&mut lock, |claim| {
-                    self.hstate.take(&task.place(index), claim)
-                })?;
+            let placement = task.place(index);
+            loop {
+                if kernel::current!().signal_pending() {
+                    return Err(EINTR);
+                }
+                let mut lock = self.pages.lock(index);
+                if self.pages.get(&lock).is_some() {
+                    break;
+                }
+                let take = |claim| self.hstate.take(&placement, claim, &mut spares);
+                let Err(err) = self.add_page(&mut lock, take) else {
+                    break;
+                };
+                drop(lock);
+                if !spares.make(self.hstate.pool(), &placement) {
+                    return Err(err);
+                }
             }
         }
         self.grow(range.end);

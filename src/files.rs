@@ -2,8 +2,9 @@
 
 //! The open files of one size.
 //!
-//! Stands for what leads from a page to those who use it, `folio->mapping` and `i_mmap`: from a page
-//! alone, without a reference, nobody can go there safely. Only the patrol looks here.
+//! What leads from a page to those who use it is `folio->mapping`; but from a page alone, without a
+//! reference, nobody can go there safely. So whoever has seen that word asks the files whose it is.
+//! Only the patrol does.
 
 use kernel::{
     prelude::*,
@@ -21,7 +22,7 @@ type Open = RBTree<usize, Arc<HugeFile>>;
 pub(crate) struct Files {
     #[pin]
     open: Mutex<Open>,
-    /// Held while one of them is looked at, which may take long: only releases wait for that.
+    /// Held while one of them is looked at, which may take a while: only releases wait for that.
     #[pin]
     looking: Mutex<()>,
 }

@@ -26,6 +26,7 @@ use crate::{
         size::HugeSize,
     },
     pool::Pool,
+    surplus::Spares,
     resizing::Extent,
 };
 
@@ -120,11 +121,16 @@ impl Hstate {
     }
 
     /// A page for a file: a free one, one that was pinned till now, or a surplus one. Sleeps.
-    pub(crate) fn take(&self, placement: &Placement, claim: Claim) -> Option<FreePage> {
+    pub(crate) fn take(
+        &self,
+        placement: &Placement,
+        claim: Claim,
+        spares: &mut Spares,
+    ) -> Option<FreePage> {
         self.pool
             .take(placement, claim)
             .or_else(|| self.pool().take(placement, claim))
-            .or_else(|| self.pool.take_surplus(placement, claim))
+            .or_else(|| self.pool.take_surplus(placement, claim, spares))
     }
 
     /// A free page of one node.

@@ -23,6 +23,7 @@ use crate::{
         fault_lock::FaultLock,
         host::{Host, PseudoFs},
         ioctl::{Reply, Request},
+        memory_map::Place,
         page::{FilePage, FreePage, Listed},
         page_map::{Entry, PageMap},
         vm_ops::Opened,
@@ -37,6 +38,7 @@ use crate::{
     private::Private,
     relatives::Relatives,
     retiring::Retiring,
+    surplus::Spares,
     task,
 };
 
@@ -143,57 +145,64 @@ impl HugeFile {
     }
 
     /// Marks the page that lies at `frame` as broken, if it is one of this file or of a private mapping
-    /// of it, and takes it out of all page tables. Whether it is. Sleeps.
-    pub(crate) fn isolate(&self, frame: usize) -> bool {
-        let mut from = Some(0);
-        while let Some(index) = from.and_then(|from| self.next_page(from)) {
-            let lock = self.pages.lock(index);
-            let mut is_here = self
-                .pages
-                .get(&lock)
-                .is_some_and(|page| page.break_at(frame));
-            self.relatives.each(|private| {
-                let page = private.pages.get(&lock);
-                is_here |= page.is_some_and(|page| page.break_at(frame));
-            });
-            if is_here {
-                self.unmap_everywhere(&lock);
-                return true;
-            }
-            from = index.checked_add(1);
+    /// of it, at `place`, and takes it out of all page tables. Whether it is. Sleeps.
+    pub(crate) fn isolate(&self, frame: usize, place: &Place) -> bool {
+        if !self.host.has(place) {
+            return false;
         }
-        false
+        let lock = self.pages.lock(place.index >> self.hstate.size().order());
+        let mut is_here = self
+            .pages
+            .get(&lock)
+            .is_some_and(|page| page.break_at(frame));
+        self.relatives.each(|private| {
+            let page = private.pages.get(&lock);
+            is_here |= page.is_some_and(|page| page.break_at(frame));
+        });
+        if is_here {
+            self.unmap_everywhere(&lock);
+        }
+        is_here
     }
 
     /// Maps the page at the fault's address; none if there is none to be had.
     fn try_fault(&self, fault: &Fault<'_>) -> Option<Outcome> {
         let index = self.index_of(fault)?;
-        let mut lock = self.pages.lock(index);
-        if let Some(page) = self.pages.get(&lock) {
-            return Some(fault.insert(&*page, fault.is_write()));
+        let mut spares = Spares::new();
+        loop {
+            let mut lock = self.pages.lock(index);
+            if let Some(page) = self.pages.get(&lock) {
+                return Some(fault.insert(&*page, fault.is_write()));
+            }
+            if !self.is_inside(index) {
+                return None;
+            }
+            let mapping = fault.mapping()?;
+            let take = |claim| self.take_page(mapping, index, claim, &mut spares);
+            if let Ok(page) = self.add_page(&mut lock, take) {
+                return Some(fault.insert(&*page, fault.is_write()));
+            }
+            drop(lock);
+            let placement = task::current(mapping.policy()).place(index);
+            if !spares.make(self.hstate.pool(), &placement) {
+                return None;
+            }
         }
-        if !self.is_inside(index) {
-            return None;
-        }
-        let mapping = fault.mapping()?;
-        let page = self
-            .add_page(&mut lock, |claim| self.take_page(mapping, index, claim))
-            .ok()?;
-        Some(fault.insert(&*page, fault.is_write()))
     }
 
-    /// A page for a fault at `index` in `mapping`. Sleeps.
+    /// A page for a fault at `index` in `mapping`; a surplus one is one of `spares`. Sleeps.
     pub(crate) fn take_page(
         &self,
         mapping: Mapping<'_>,
         index: usize,
         claim: Claim,
+        spares: &mut Spares,
     ) -> Option<FreePage> {
         task::home(mapping)
             .and_then(|node| self.hstate.take_on(node, claim))
             .or_else(|| {
                 let placement = task::current(mapping.policy()).place(index);
-                self.hstate.take(&placement, claim)
+                self.hstate.take(&placement, claim, spares)
             })
     }
 

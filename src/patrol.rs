@@ -140,14 +140,13 @@ impl Beat {
     /// Sees to it that nobody gets that page, or goes on using it. Whether it was found, or is ours
     /// no more.
     fn isolate(&self, page: &Broken) -> bool {
-        let Some(is_in_use) = self.map.is_in_use(page) else {
+        let Some(place) = self.map.place_of(page) else {
             return true;
         };
         // It may have gone on since, or be in nobody's place just now: there is another round.
-        let is_found = if is_in_use {
-            self.files.any(|file| file.isolate(page.frame))
-        } else {
-            NodeId::new(page.nid).is_some_and(|node| self.pool.lose(node, page.frame))
+        let is_found = match place {
+            Some(place) => self.files.any(|file| file.isolate(page.frame, &place)),
+            None => NodeId::new(page.nid).is_some_and(|node| self.pool.lose(node, page.frame)),
         };
         is_found || self.limbo.isolate(page.frame)
     }

@@ -2,9 +2,9 @@
 
 //! The free pages of one hstate, with their counters, under one lock.
 //!
-//! The shell around [`policy::pool`](crate::policy::pool), [`policy::resize`](crate::policy::resize)
-//! and [`policy::reserve`](crate::policy::reserve): each list holds exactly as many pages as the
-//! counter beside it says. Called by faults, by files that begin and end, by limbo and by sysfs.
+//! The shell around [`policy::pool`](crate::policy::pool) and
+//! [`policy::resize`](crate::policy::resize): each list holds exactly as many pages as the counter
+//! beside it says. Called by faults, by files that begin and end, by limbo and by sysfs.
 
 use kernel::{
     c_str,
@@ -24,8 +24,6 @@ use crate::{
         node::NodeId,
         placement::Placement,
         pool::{self, Claim, Counts, Fate},
-        refusal::Refusal,
-        reserve::{self, Reserve, Unreserve},
         resize::{Ask, Resize, Step},
         scrub::Percent,
         size::HugeSize,
@@ -200,17 +198,6 @@ impl Pool {
         taken.map(Taken::get)
     }
 
-    /// A surplus page, fresh from the page allocator. Sleeps.
-    pub(crate) fn take_surplus(&self, placement: &Placement, claim: Claim) -> Option<FreePage> {
-        if !self.inner.lock().counts.may_overcommit() {
-            return None;
-        }
-        let page = self.alloc(placement)?;
-        let node = NodeId::new(page.nid())?;
-        let taken = self.inner.lock().counts.take_surplus(node, claim);
-        taken.then_some(page)
-    }
-
     /// Takes the free page of `node` that begins at `frame` out of the pool: it is broken. Whether it
     /// was there. Sleeps if it is being cleared at the moment.
     pub(crate) fn lose(&self, node: NodeId, frame: usize) -> bool {
@@ -289,90 +276,6 @@ impl Pool {
             node,
             interrupted: current!().signal_pending(),
         }
-    }
-
-    /// Promises `count` pages, making surplus pages where the free ones do not suffice. Sleeps.
-    pub(crate) fn reserve(&self, count: PageCount, placement: &Placement) -> Result<(), Refusal> {
-        let mut reserve = Reserve::new(count);
-        let mut held = PageList::new();
-        loop {
-            let mut inner = self.inner.lock();
-            match reserve.next(&mut inner.counts) {
-                reserve::Step::Allocate => {
-                    drop(inner);
-                    match self.alloc(placement) {
-                        Some(page) => self.hold(&mut reserve, &mut held, page),
-                        None => reserve.failed(),
-                    }
-                }
-                reserve::Step::Enlist => {
-                    // Policy enlists and drops no more pages than it has seen held.
-                    let (page, node) = next_of(&mut held)?;
-                    reserve.enlisted(node, &mut inner.counts);
-                    let stranger = inner.list(node, page);
-                    drop(inner);
-                    drop(stranger);
-                }
-                reserve::Step::Drop => {
-                    let (page, node) = next_of(&mut held)?;
-                    let surplus = match reserve.dropped(node, &mut inner.counts) {
-                        Fate::Keep => inner.list(node, page),
-                        Fate::GiveBack => Some(page),
-                    };
-                    drop(inner);
-                    drop(surplus);
-                }
-                reserve::Step::Done(result) => {
-                    result?;
-                    break;
-                }
-            }
-        }
-        let placeable = placement
-            .passes()
-            .any(|nodes| reserve::is_placeable(count, nodes, &self.inner.lock().counts));
-        if placeable {
-            Ok(())
-        } else {
-            self.unreserve(count);
-            Err(Refusal::NoPages)
-        }
-    }
-
-    /// Ends `count` promises that were not used.
-    pub(crate) fn unreserve(&self, count: PageCount) {
-        let mut unreserve = Unreserve::new(count, memory_nodes());
-        loop {
-            let mut inner = self.inner.lock();
-            let Some(node) = unreserve.next(&mut inner.counts) else {
-                break;
-            };
-            let page = inner.pop_removed(node);
-            drop(inner);
-            drop(page);
-        }
-    }
-
-    /// Lets a reservation have a fresh page, if it may.
-    fn hold(&self, reserve: &mut Reserve, held: &mut PageList<FreePage>, page: FreePage) {
-        match NodeId::new(page.nid()) {
-            Some(node) => {
-                if reserve.allocated(node, &mut self.inner.lock().counts) {
-                    held.push_back(page);
-                }
-            }
-            None => reserve.failed(),
-        }
-    }
-
-    /// A page from the page allocator, as near as there is one.
-    fn alloc(&self, placement: &Placement) -> Option<FreePage> {
-        for node in nodes_of(placement) {
-            if let Some(page) = FreePage::alloc(node.index(), self.size.order(), true) {
-                return Some(page);
-            }
-        }
-        None
     }
 }
 
@@ -483,14 +386,8 @@ impl Inner {
     }
 }
 
-fn next_of(held: &mut PageList<FreePage>) -> Result<(FreePage, NodeId), Refusal> {
-    held.pop_front()
-        .and_then(|page| NodeId::new(page.nid()).map(|node| (page, node)))
-        .ok_or(Refusal::NoPages)
-}
-
 /// The nodes to try, in order.
-fn nodes_of(placement: &Placement) -> impl Iterator<Item = NodeId> + '_ {
+pub(crate) fn nodes_of(placement: &Placement) -> impl Iterator<Item = NodeId> + '_ {
     placement.passes().flat_map(|nodes| {
         node::by_distance(placement.near.index())
             .filter_map(NodeId::new)

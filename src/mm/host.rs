@@ -19,6 +19,8 @@ use kernel::{
     sync::Arc,
 };
 
+use super::memory_map::Place;
+
 /// "RHTL", for statfs; nobody else uses it.
 const MAGIC: c_ulong = 0x5248_544c;
 
@@ -181,6 +183,11 @@ impl Host {
     }
 
     /// What `file->f_mapping` and `folio->mapping` point to.
+    /// Whether a place is in this file.
+    pub(crate) fn has(&self, place: &Place) -> bool {
+        self.mapping().addr() == place.mapping
+    }
+
     pub(super) fn mapping(&self) -> *mut bindings::address_space {
         // SAFETY: By the type invariant.
         unsafe { (*self.inode.as_ptr()).i_mapping }

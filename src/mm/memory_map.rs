@@ -102,6 +102,35 @@ impl Broken {
     }
 }
 
+/// A place in a file, as a page says that is there; not yet known to be true.
+pub(crate) struct Place {
+    /// The address of the file's `address_space`.
+    pub(super) mapping: usize,
+    /// In base pages.
+    pub(crate) index: usize,
+}
+
+impl Place {
+    /// None: the page is in no file.
+    ///
+    /// # Safety
+    ///
+    /// As for [`look`].
+    unsafe fn seen(page: *const bindings::page) -> Option<Self> {
+        // SAFETY: By the caller's promise; reads of a word each that others may write.
+        let (mapping, index) = unsafe {
+            let union = addr_of!((*page).__bindgen_anon_1.__bindgen_anon_1);
+            (
+                addr_of!((*union).mapping).cast::<usize>().read_volatile(),
+                addr_of!((*union).__bindgen_anon_2)
+                    .cast::<usize>()
+                    .read_volatile(),
+            )
+        };
+        (mapping != 0).then_some(Self { mapping, index })
+    }
+}
+
 /// The memory map of the machine, which stays while it is looked at.
 ///
 /// # Invariants
@@ -217,14 +246,14 @@ impl MemoryMap {
         Ok(())
     }
 
-    /// Whether such a page is in use, if it may still be there, and ours. Sleeps.
-    pub(crate) fn is_in_use(&self, page: &Broken) -> Option<bool> {
+    /// Where such a page is in use, if it is, and if it may still be there, and ours. Sleeps.
+    pub(crate) fn place_of(&self, page: &Broken) -> Option<Option<Place>> {
         let _stays = self.walk.lock();
         let head = online(page.frame)?;
         // SAFETY: As in `walk`.
-        let look = unsafe { look(head, page.frame) };
+        let (look, place) = unsafe { (look(head, page.frame), Place::seen(head)) };
         let is_still = Broken::new(&look, page.frame).as_ref() == Some(page);
-        is_still.then_some(look.has_mapping)
+        is_still.then_some(place)
     }
 
     /// # Safety
