@@ -280,14 +280,13 @@ impl HugeFile {
                 && matches!((mine, theirs), (Some(mine), Some(theirs)) if mine.is_same(&theirs))
         };
         let vmas = self.vmas_of(|other| shares(other, lock), lock.index());
-        self.relatives
-            .take_pages(lock, shares, |other, page| {
-                let serial = other.serial();
-                let known = vmas.binary_search_by_key(&serial, |(serial, _)| *serial);
-                let vma = known.ok().and_then(|at| vmas.get(at));
-                other.rob(vma.map_or(FileRange::from(0), |(_, vma)| *vma));
-                self.hstate.retire_private(page);
-            });
+        self.relatives.take_pages(lock, shares, |other, page| {
+            let serial = other.serial();
+            let known = vmas.binary_search_by_key(&serial, |(serial, _)| *serial);
+            let vma = known.ok().and_then(|at| vmas.get(at));
+            other.rob(vma.map_or(FileRange::from(0), |(_, vma)| *vma));
+            self.hstate.retire_private(page);
+        });
         pr_warn_once!(
             "no page for a copy on write: taken from forked processes, which get SIGBUS if they \
              touch it; a larger pool or nr_overcommit_hugepages avoids that (said once)\n"
@@ -311,11 +310,7 @@ impl HugeFile {
     /// The serials, in order, of the private mappings of which `which` is true, and their VMAs that have
     /// `index`: all, if that is not linked, being a child's that is being forked. Looked for once, as
     /// there can be many of both. None at all without memory. Sleeps.
-    fn vmas_of(
-        &self,
-        which: impl Fn(&Private) -> bool,
-        index: usize,
-    ) -> KVVec<(usize, FileRange)> {
+    fn vmas_of(&self, which: impl Fn(&Private) -> bool, index: usize) -> KVVec<(usize, FileRange)> {
         let mut count = 0;
         self.relatives
             .each(|other| count += usize::from(which(other)));

@@ -26,8 +26,8 @@ use crate::{
         size::HugeSize,
     },
     pool::Pool,
-    surplus::Spares,
     resizing::Extent,
+    surplus::Spares,
 };
 
 /// A huge page size and all that belongs to it.
