@@ -120,6 +120,22 @@ pub fn is_free(frame: u64) -> Check<bool> {
     Ok(entry("/proc/kpageflags", frame)? & (1 << KPF_BUDDY) != 0)
 }
 
+/// What /proc/kpageflags has of each of `count` page frames from `first` on; less where it ends.
+pub fn flags(first: u64, count: usize) -> Check<Vec<u64>> {
+    let file = File::open("/proc/kpageflags")?;
+    let mut bytes = vec![0; count * 8];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], first * 8 + filled as u64)? {
+            0 => break,
+            more => filled += more,
+        }
+    }
+    let words = bytes[..filled].chunks_exact(8);
+    let word = |bytes: &[u8]| Ok(u64::from_ne_bytes(bytes.try_into()?));
+    words.map(word).collect()
+}
+
 /// Whether the kernel takes a page frame for broken.
 pub fn is_poisoned(frame: u64) -> Check<bool> {
     const KPF_HWPOISON: u64 = 19;

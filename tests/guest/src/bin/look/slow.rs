@@ -6,19 +6,21 @@
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    FileAttr, FileType, Filesystem, MountOption, ReplyAttr, ReplyData, ReplyEntry, Request, Session,
+    FileAttr, FileType, Filesystem, KernelConfig, MountOption, ReplyAttr, ReplyData, ReplyEntry,
+    Request, Session,
 };
 use guest::child::{fork, Child};
 use guest::link::{Link, Message};
-use guest::{call, poll, same, Check, Fail};
+use guest::{call, poll, same, Check, Errno, Fail};
 
-use crate::stall::still_waits;
+use crate::stall::{still_waits, BYTES};
 
 const FOLDER: &str = "/tmp/slow";
 const NAME: &str = "file";
@@ -85,6 +87,35 @@ impl Slow {
         };
         let seen = poll::until(name, asked, Option::is_some)?;
         same!(seen, Some(offset as u64), "what {name} waits for");
+        Ok(())
+    }
+
+    /// Waits until a process stalls in the kernel, in all of these functions.
+    pub fn stalls_in(&mut self, name: &'static str, child: Child, functions: &[&str]) -> Check {
+        let stack = format!("/proc/{}/stack", child.pid());
+        self.stalled.push((name, child));
+        let asked = || {
+            self.still_stall()?;
+            Ok(fs::read_to_string(&stack)?)
+        };
+        let right = |seen: &String| functions.iter().all(|function| seen.contains(function));
+        poll::until(name, asked, right).map(drop)
+    }
+
+    /// Has the kernel want a page of the file, which is locked until the server answers, and nobody
+    /// waits for that.
+    pub fn read_ahead(&self, file: &File, offset: usize) -> Check {
+        let from = offset as libc::off_t;
+        let advice = libc::POSIX_FADV_WILLNEED;
+        // SAFETY: posix_fadvise takes numbers.
+        let seen =
+            unsafe { libc::posix_fadvise(file.as_raw_fd(), from, BYTES as libc::off_t, advice) };
+        same!(Errno(seen), Errno(0), "posix_fadvise");
+        same!(
+            self.server()?.link.number()?,
+            offset as u64,
+            "what is read ahead"
+        );
         Ok(())
     }
 
@@ -192,6 +223,14 @@ impl Files<'_> {
 }
 
 impl Filesystem for Files<'_> {
+    /// The kernel may ask for more before anything is answered.
+    fn init(&mut self, _: &Request<'_>, config: &mut KernelConfig) -> Result<(), libc::c_int> {
+        config
+            .set_max_background(u16::MAX)
+            .map_err(|_| libc::EINVAL)?;
+        Ok(())
+    }
+
     fn lookup(&mut self, _: &Request<'_>, _: u64, name: &OsStr, reply: ReplyEntry) {
         match name == NAME {
             true => reply.entry(&FOREVER, &self.attributes(FILE), 0),
