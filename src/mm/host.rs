@@ -182,12 +182,12 @@ impl Host {
         }
     }
 
-    /// What `file->f_mapping` and `folio->mapping` point to.
     /// Whether a place is in this file.
     pub(crate) fn has(&self, place: &Place) -> bool {
         self.mapping().addr() == place.mapping
     }
 
+    /// What `file->f_mapping` and `folio->mapping` point to.
     pub(super) fn mapping(&self) -> *mut bindings::address_space {
         // SAFETY: By the type invariant.
         unsafe { (*self.inode.as_ptr()).i_mapping }

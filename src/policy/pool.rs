@@ -223,8 +223,8 @@ impl<N: DerefMut<Target = [Counts]>> Pool<N> {
 
     /// A free page of `node` is broken, and nobody's from now on; with it goes a surplus page if the
     /// node has any (`dissolve_free_hugetlb_folio`), or if it was the last that the surplus of another
-    /// node counted on (where hugetlb's persistent pages fall below 0). What was promised stays promised, which may be
-    /// one page more than there is now: who comes last gets none.
+    /// node counted on (where hugetlb's persistent pages fall below 0). What was promised stays promised,
+    /// which may be one page more than there is now: who comes last gets none.
     pub fn lose(&mut self, node: NodeId) {
         let has_surplus = |on: &Counts| !on.surplus.is_zero();
         let counted_on = if has_surplus(&self.on(node)) {
