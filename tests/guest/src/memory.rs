@@ -71,6 +71,16 @@ pub fn huge_pages(name: &str) -> Check<usize> {
     Ok(meminfo(name)? as usize * 1024 / HUGE)
 }
 
+/// A node's free memory in units of a huge page.
+pub fn free_pages_on(node: usize) -> Check<u64> {
+    let path = format!("/sys/devices/system/node/node{node}/meminfo");
+    let text = fs::read_to_string(&path)?;
+    let line = text.lines().find(|line| line.contains(" MemFree:"));
+    let words = line.unwrap_or_default().split_whitespace();
+    let kib: u64 = words.rev().nth(1).unwrap_or_default().parse()?;
+    Ok(kib * 1024 / HUGE as u64)
+}
+
 /// A line of /proc/vmstat: how often something happened since the boot.
 pub fn vmstat(name: &str) -> Check<u64> {
     named("/proc/vmstat", name)

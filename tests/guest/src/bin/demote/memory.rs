@@ -3,7 +3,7 @@
 //! What pages hold once their size has changed, and that no memory is lost on the way.
 
 use guest::map::Map;
-use guest::memory::{all_is_back, settled_free_kib};
+use guest::memory::{all_is_back, free_pages_on, settled_free_kib};
 use guest::pool::memory_nodes;
 use guest::stamp::SPOTS;
 use guest::{check, same, Check, Fail, GIGANTIC, HUGE};
@@ -122,7 +122,7 @@ pub fn of_the_page_allocators_own_pages() -> Check {
     let node = memory_nodes()?[1];
     let before = settled_free_kib()?;
     // In two goes: what debugging aids remember of one half is not what they do of the other.
-    let wanted = node_free_pages(node)? * 15 / 16;
+    let wanted = free_pages_on(node)? * 15 / 16;
     OURS.set(Size::Small, Some(node), wanted / 2)?;
     OURS.set(Size::Small, Some(node), wanted)?;
     let whole = promotable(Some(node))?;
@@ -147,14 +147,4 @@ pub fn of_the_page_allocators_own_pages() -> Check {
     OURS.set(Size::Small, None, 0)?;
     OURS.set(Size::Large, None, 0)?;
     all_is_back(before, settled_free_kib()?)
-}
-
-/// How many small pages a node's free memory is.
-fn node_free_pages(node: usize) -> Check<u64> {
-    let path = format!("/sys/devices/system/node/node{node}/meminfo");
-    let text = std::fs::read_to_string(&path)?;
-    let line = text.lines().find(|line| line.contains(" MemFree:"));
-    let words = line.unwrap_or_default().split_whitespace();
-    let kib: u64 = words.rev().nth(1).unwrap_or_default().parse()?;
-    Ok(kib / (HUGE as u64 >> 10))
 }

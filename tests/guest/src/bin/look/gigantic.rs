@@ -10,7 +10,8 @@ use guest::access;
 use guest::child::{fork, in_child, Child};
 use guest::file::Huge;
 use guest::map::{Map, Request};
-use guest::memory::{self, huge_pages, BASE_PAGE};
+use guest::memory::{self, free_pages_on, huge_pages, BASE_PAGE};
+use guest::policy::{run_on_cpu, Policy};
 use guest::pool::{Pool, Resized, OURS_1G};
 use guest::{check, poll, same, Check, Errno, GIGANTIC, HUGE};
 
@@ -21,6 +22,9 @@ const POOL: Pool = OURS_1G;
 /// Where a page ends.
 const PAGE: u64 = GIGANTIC as u64;
 
+/// The node that has all the places. CPU 0 is another's, and who runs there has the kernel's own pages
+/// there, too: one that lies in a place rules it out.
+const FAR: usize = 1;
 /// How many huge pages are taken for each page of the file that is read ahead.
 const STEP: usize = 16;
 /// How many of those in base pages. The file's page comes from a block that these have begun, and they
@@ -69,6 +73,7 @@ fn got<T>(seen: Result<T, Errno>, none: i32) -> Check<bool> {
 /// Has a process `ask` for a page of a file that the pool does not have, while no place for one is without
 /// a locked page; and others use the pool.
 fn keeps_nobody(name: &'static str, ask: impl Fn(&Huge) -> Check<bool>) -> Check {
+    run_on_cpu(0)?;
     let _pool = Resized::of(POOL, 1)?;
     there_is_room()?;
     let of = Targets::new()?;
@@ -128,26 +133,31 @@ fn there_is_room() -> Check {
     POOL.settles_at_nr(1)
 }
 
-/// Has the kernel lock pages all over the memory, as a process takes it and reads ahead by turns.
+/// Has the kernel lock pages all over the far node, as a process takes its memory and reads ahead by turns.
 fn lock_pages(slow: &Slow) -> Check {
     in_child(|| {
         fs::write("/proc/self/oom_score_adj", "1000")?;
         let file = slow.open(0)?;
-        let steps = huge_pages("MemAvailable")?.saturating_sub(SPARE) / STEP;
-        let large = advised(steps * (STEP - SMALL), libc::MADV_HUGEPAGE)?;
-        let small = advised(steps * SMALL, libc::MADV_NOHUGEPAGE)?;
+        let steps = (free_pages_on(FAR)? as usize).saturating_sub(SPARE) / STEP;
+        let large = far(steps * (STEP - SMALL), libc::MADV_HUGEPAGE)?;
+        let small = far(steps * SMALL, libc::MADV_NOHUGEPAGE)?;
         for step in 0..steps {
             take(&large, step, STEP - SMALL);
             take(&small, step, SMALL);
+            let _there = Policy::bind(&[FAR]).set()?;
             slow.read_ahead(&file, step * BYTES)?;
         }
         Ok(())
-    })
+    })?;
+    // A page that is new waits in a batch of its CPU's, and until it is in a list of the LRU's it counts
+    // as one of the kernel's own. This empties the batches; locked pages stay.
+    Ok(fs::write("/proc/sys/vm/drop_caches", "1")?)
 }
 
-/// Memory with an advice, none of it there yet.
-fn advised(pages: usize, advice: libc::c_int) -> Check<Map> {
+/// Memory of the far node with an advice, none of it there yet.
+fn far(pages: usize, advice: libc::c_int) -> Check<Map> {
     let map = Map::anonymous(pages)?;
+    Policy::bind(&[FAR]).set_on(&map)?;
     map.advise(advice)?;
     Ok(map)
 }
